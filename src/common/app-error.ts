@@ -1,0 +1,19 @@
+/** What kind of failure it is; each kind has one HTTP status (http-errors.filter.ts). */
+export type ErrorKind = 'invalid' | 'not_found' | 'too_large' | 'unsupported' | 'unavailable';
+
+/**
+ * A failure that its caller is told about: one sentence that says what to change, and a code that never changes.
+ * Everything that is not an AppError is a bug, and its text stays in the log.
+ */
+export class AppError extends Error {
+  constructor(
+    readonly kind: ErrorKind,
+    readonly code: string,
+    message: string,
+    /** Further members of the answer's body. */
+    readonly details: Readonly<Record<string, unknown>> = {},
+  ) {
+    super(message);
+    this.name = 'AppError';
+  }
+}

@@ -1,0 +1,105 @@
+import { EnvironmentError, parseEnvironment } from './environment.js';
+
+function mistakesOf(variables: Record<string, string>): readonly string[] {
+  try {
+    parseEnvironment(variables);
+  } catch (error) {
+    if (error instanceof EnvironmentError) return error.mistakes;
+    throw error;
+  }
+  return [];
+}
+
+describe('parseEnvironment', () => {
+  it('has a default for everything', () => {
+    expect(parseEnvironment({})).toEqual({
+      http: { host: '127.0.0.1', port: 8080 },
+      database: { url: null, poolMax: 10, poolMinIdle: 2, runMigrations: true },
+      broker: null,
+      role: 'all',
+      offers: { windowMs: 10_000, maxMissed: 0 },
+      sweep: { intervalMs: 5_000, quickIntervalMs: 250 },
+      shutdownDelayMs: 0,
+      logLevel: 'info',
+    });
+  });
+
+  it('takes an empty variable for one that is not set', () => {
+    expect(parseEnvironment({ PORT: '', RABBITMQ_URL: ' ' })).toEqual(parseEnvironment({}));
+  });
+
+  it.each([
+    [{}, 'all'],
+    [{ ENABLE_QUEUE_CONSUMERS: 'false' }, 'api'],
+    [{ WORKER_ONLY: 'true' }, 'worker'],
+    [{ WORKER_ONLY: 'false', ENABLE_QUEUE_CONSUMERS: 'true' }, 'all'],
+  ])('reads the role of %j as %s', (variables, role) => {
+    expect(parseEnvironment(variables).role).toBe(role);
+  });
+
+  it('builds the broker URL from RABBITMQ_HOST alone, and prefers RABBITMQ_URL', () => {
+    expect(parseEnvironment({ RABBITMQ_HOST: 'rabbit' }).broker).toEqual({
+      url: 'amqp://guest:guest@rabbit:5672',
+      queuePrefix: 'booking',
+      queueType: 'classic',
+    });
+    const both = parseEnvironment({ RABBITMQ_HOST: 'rabbit', RABBITMQ_URL: 'amqps://a:b@elsewhere/vhost' });
+    expect(both.broker?.url).toBe('amqps://a:b@elsewhere/vhost');
+  });
+
+  it('allows fractions of a second, and uses a sweep interval that is set with and without a broker', () => {
+    const environment = parseEnvironment({ CONFIRMATION_WINDOW_SECONDS: '0.1', SWEEP_INTERVAL_SECONDS: '0.05' });
+    expect(environment.offers.windowMs).toBe(100);
+    expect(environment.sweep).toEqual({ intervalMs: 50, quickIntervalMs: 50 });
+  });
+
+  it.each([
+    ['PORT', '0'],
+    ['PORT', '65536'],
+    ['PORT', '80.5'],
+    ['PORT', '0x50'],
+    ['DB_POOL_MAX_SIZE', '1'],
+    ['DB_POOL_MAX_SIZE', '201'],
+    ['DB_POOL_MIN_IDLE', '11'],
+    ['CONFIRMATION_WINDOW_SECONDS', '0.09'],
+    ['CONFIRMATION_WINDOW_SECONDS', '2592001'],
+    ['CONFIRMATION_WINDOW_SECONDS', 'ten'],
+    ['MAX_MISSED_OFFERS', '-1'],
+    ['MAX_MISSED_OFFERS', '1001'],
+    ['SWEEP_INTERVAL_SECONDS', '0.04'],
+    ['SHUTDOWN_DELAY_SECONDS', '61'],
+    ['RUN_MIGRATIONS', 'yes'],
+    ['ENABLE_QUEUE_CONSUMERS', '1'],
+    ['LOG_LEVEL', 'loud'],
+    ['RABBITMQ_QUEUE_TYPE', 'stream'],
+    ['RABBITMQ_QUEUE_PREFIX', 'a b'],
+    ['RABBITMQ_HOST', 'host:5672'],
+    ['RABBITMQ_URL', 'http://rabbit'],
+    ['DATABASE_URL', 'mysql://localhost/x'],
+    ['DATABASE_URL', 'localhost'],
+    ['DATABASE_URL', 'postgres://user:b%zz@db/booking'],
+    ['DATABASE_URL', 'postgres://user:p@ss/w#rd@db/booking'],
+  ])('refuses %s=%s by name', (name, value) => {
+    const mistakes = mistakesOf({ [name]: value });
+    expect(mistakes).toHaveLength(1);
+    expect(mistakes[0]).toContain(name);
+  });
+
+  it('reports every mistake at once', () => {
+    const mistakes = mistakesOf({ PORT: 'x', LOG_LEVEL: 'y', RABBITMQ_URL: 'z', CONFIRMATION_WINDOW_SECONDS: '0' });
+    expect(mistakes).toHaveLength(4);
+  });
+
+  it('refuses a worker that consumes nothing', () => {
+    expect(mistakesOf({ WORKER_ONLY: 'true', ENABLE_QUEUE_CONSUMERS: 'false' })).toHaveLength(1);
+  });
+
+  it('refuses the embedded database in production', () => {
+    expect(mistakesOf({ NODE_ENV: 'production' })[0]).toContain('DATABASE_URL');
+    expect(mistakesOf({ NODE_ENV: 'production', DATABASE_URL: 'postgres://u:p@db/booking' })).toEqual([]);
+  });
+
+  it('never repeats a password', () => {
+    expect(mistakesOf({ DATABASE_URL: 'http://user:secret@db/booking' }).join()).not.toContain('secret');
+  });
+});
