@@ -1,0 +1,46 @@
+import type { FastifyInstance } from 'fastify';
+import { AppError } from '../common/app-error.js';
+
+export const BODY_LIMIT_BYTES = 64 * 1_024;
+
+/** Takes JSON objects as bodies, and nothing else. */
+export function acceptJsonObjects(fastify: FastifyInstance): void {
+  // `__proto__` and `constructor.prototype` in a body are refused, not obeyed.
+  const parse = fastify.getDefaultJsonParser('error', 'error');
+  fastify.removeAllContentTypeParsers();
+  fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text, done) => {
+    if (text === '') {
+      done(malformed('The body is empty: send a JSON object'));
+      return;
+    }
+    void parse(request, text as string, (error, body: unknown) => {
+      if (error !== null) done(malformed('The body is not valid JSON: correct its syntax'));
+      else if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+        done(new AppError('invalid', 'VALIDATION_FAILED', 'The body must be a JSON object'));
+      } else done(refuseInherited(body) ?? refuseNested(body), body);
+    });
+  });
+}
+
+/** What every object inherits is no field either, and the validation does not see it. */
+function refuseInherited(body: object): AppError | null {
+  const field = Object.keys(body).find((key) => key in Object.prototype);
+  if (field === undefined) return null;
+  const message = `${field} is not a field of this request: remove it`;
+  return new AppError('invalid', 'VALIDATION_FAILED', message, { field, errors: [{ field, message }] });
+}
+
+/** Fields are plain values or lists of them. What is nested far deeper is refused before anything recurses into it. */
+function refuseNested(body: object): AppError | null {
+  const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+  const inner = (value: unknown): unknown[] => (isObject(value) ? Object.values(value).filter(isObject) : []);
+  const nested = Object.entries(body).find(([, value]) => inner(value).flatMap(inner).length > 0);
+  if (nested === undefined) return null;
+  const [field] = nested;
+  const message = `${field} must be a plain value or a list of plain values`;
+  return new AppError('invalid', 'VALIDATION_FAILED', message, { field, errors: [{ field, message }] });
+}
+
+function malformed(message: string): AppError {
+  return new AppError('invalid', 'MALFORMED_JSON', message);
+}
