@@ -1,0 +1,273 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { AppError } from '../common/app-error.js';
+import { ENVIRONMENT } from '../config/config.module.js';
+import type { Environment } from '../config/environment.js';
+import { databaseUnavailable, isDatabaseAway, isTransient, violatedConstraint } from '../database/failures.js';
+import { TimerPublisher } from '../messaging/timer-publisher.js';
+import { CONFIRMATION_EXPIRED } from '../messaging/timers.js';
+import { Batch, Lane, overloaded, Slots, timedOut, type Waiting } from './lane.js';
+import { type Command, type Instant, isTimer, type Outcome, type Refusal, type TimerCommand } from './model.js';
+import { REFUSALS } from './refusals.js';
+import {
+  type BusyConference,
+  type SeatingRequest,
+  type SeatingResult,
+  SeatingTransaction,
+} from './seating-transaction.js';
+
+/** At most so many commands in one transaction. */
+const BATCH = 256;
+/** At most so many conferences that timers look at in one transaction. */
+const TIMER_BATCH = 16;
+/** A command waits at most so long to be taken, then it is refused and never carried out. */
+const WAIT_MS = 5_000;
+const WAITING_MOST = 10_000;
+/** At most so many connections wait for the locks of busy conferences at once. */
+const BUSY_CONNECTIONS = 3;
+/** Before a batch is tried again of which nothing could be done. */
+const RETRY_PAUSE_MS = 5;
+const TRIES = 3;
+
+export type BookedOutcome = Extract<Outcome, { kind: 'booked' }>;
+
+/**
+ * The one door through which seats change. Commands gather while a transaction runs; the next one carries them all.
+ * There is one lane for requests, one for timers (which cause no refusals), and one for each conference whose lock
+ * somebody else holds, so that a busy conference holds up no other.
+ */
+@Injectable()
+export class BoxOffice implements OnApplicationShutdown {
+  private readonly logger = new Logger(BoxOffice.name);
+  private readonly requests = new Lane((lane) => this.serveRequests(lane));
+  private readonly timers = new Lane((lane) => this.serve(lane, TIMER_BATCH, {}));
+  private readonly busyLanes = new Map<number, { conference: BusyConference; lane: Lane }>();
+  private readonly timersWaiting = new Map<string, Promise<Outcome>>();
+  private readonly busySlots: Slots;
+  private isEnding = false;
+  private readonly clock: NodeJS.Timeout;
+
+  constructor(
+    private readonly transaction: SeatingTransaction,
+    private readonly publisher: TimerPublisher,
+    @Inject(ENVIRONMENT) environment: Environment,
+  ) {
+    this.busySlots = new Slots(Math.max(1, Math.min(BUSY_CONNECTIONS, Math.floor(environment.database.poolMax / 3))));
+    this.clock = setInterval(() => this.refuseWhoWaitedTooLong(), 50).unref();
+  }
+
+  /**
+   * Books a place: confirmed where a slot is free, else on the waitlist.
+   * @throws AppError with the reason where it is refused; `OVERLOADED` or `TIMED_OUT` where it was never begun
+   */
+  async book(userId: string, conferenceName: string): Promise<BookedOutcome> {
+    const outcome = await this.submit({ kind: 'book', userId, conferenceName });
+    if (outcome.kind !== 'booked') throw new Error(`A booking ended as ${outcome.kind}`);
+    return outcome;
+  }
+
+  /** Takes the open offer of a booking, for its owner. @throws AppError as {@link book} */
+  async confirm(bookingId: number, userId: string): Promise<void> {
+    await this.submit({ kind: 'confirm', bookingId, userId });
+  }
+
+  /** Cancels an active booking, and offers its slot to the next in line. @throws AppError as {@link book} */
+  async cancel(bookingId: number, userId: string | null): Promise<void> {
+    await this.submit({ kind: 'cancel', bookingId, userId });
+  }
+
+  /** Does what is overdue in a conference: all of it, in order. Nothing due means nothing to do. */
+  expireOffers(conferenceId: number): Promise<{ now: Instant }> {
+    return this.lookAt({ kind: 'expire', conferenceId });
+  }
+
+  /** Closes the line of a conference whose start has come. Before that there is nothing to do. */
+  startConference(conferenceId: number): Promise<{ now: Instant }> {
+    return this.lookAt({ kind: 'start', conferenceId });
+  }
+
+  /** Ends looks after the transaction they are in: what is left is another instance's, or the next start's. */
+  endLooks(): void {
+    this.isEnding = true;
+  }
+
+  /** Finishes what is in hand; the database goes after this. */
+  async onApplicationShutdown(): Promise<void> {
+    this.endLooks();
+    await Promise.all([this.requests, this.timers].map((lane) => lane.idle()));
+    await Promise.all([...this.busyLanes.values()].map(({ lane }) => lane.idle()));
+    clearInterval(this.clock);
+  }
+
+  private submit(command: Command): Promise<Outcome> {
+    let waiting = this.requests.length;
+    for (const { lane } of this.busyLanes.values()) waiting += lane.length;
+    if (waiting >= WAITING_MOST) throw overloaded();
+    return new Promise((resolve, reject) => {
+      this.requests.add({ command, since: performance.now(), resolve: answer(resolve, reject), reject });
+    });
+  }
+
+  /** Looks that wait for the same conference are one. */
+  private async lookAt(command: TimerCommand): Promise<{ now: Instant }> {
+    const key = keyOf(command);
+    for (;;) {
+      let look = this.timersWaiting.get(key);
+      if (look === undefined) {
+        look = new Promise<Outcome>((resolve, reject) => {
+          this.timers.add({ command, since: performance.now(), resolve: answer(resolve, reject), reject });
+        });
+        this.timersWaiting.set(key, look);
+      }
+      const outcome = await look;
+      if (outcome.kind !== 'looked') throw new Error(`A look at a conference ended as ${outcome.kind}`);
+      if (!outcome.more || this.isEnding) return { now: outcome.now };
+    }
+  }
+
+  private async serveRequests(lane: Lane): Promise<void> {
+    const passOver = [...this.busyLanes.values()].map(({ conference }) => conference);
+    await this.serve(lane, BATCH, { passOver });
+  }
+
+  /** One batch of a lane; whoever is held up by a busy conference goes to a lane of its own. */
+  private async serve(lane: Lane, most: number, options: CarryOutOptions): Promise<void> {
+    const batch = new Batch(lane, most, (waiting) => this.begin(waiting));
+    const passed = await this.carryOut(options, batch);
+    for (const { waiting, conference } of passed) {
+      // A user whose row somebody holds is tried again behind the others, who need not wait for it.
+      if (conference === null) lane.add(waiting);
+      else this.laneFor(conference).add(waiting);
+    }
+    if (passed.length > 0 && passed.length === batch.taken.length) await pause(RETRY_PAUSE_MS);
+  }
+
+  private laneFor(conference: BusyConference): Lane {
+    const { conferenceId } = conference;
+    const known = this.busyLanes.get(conferenceId);
+    if (known !== undefined) return known.lane;
+    const lane = new Lane(
+      // Waits for the lock first, and only then takes whoever is still there.
+      (own) => this.busySlots.run(() => this.serve(own, BATCH, { waitFor: conferenceId })),
+      () => this.busyLanes.delete(conferenceId),
+    );
+    this.busyLanes.set(conferenceId, { conference, lane });
+    return lane;
+  }
+
+  /** A look that is taken sees what is there once its locks are held: one that is asked for now is another one. */
+  private begin({ command }: Waiting): void {
+    if (isTimer(command)) this.timersWaiting.delete(keyOf(command));
+  }
+
+  /**
+   * Carries out a batch, and answers it. A transaction that fails as a whole is tried again, and then split, so that only
+   * the command that fails fails.
+   * @returns whoever was not served because their conference, or their user, was busy
+   */
+  private async carryOut(options: CarryOutOptions, batch: Batch): Promise<Passed[]> {
+    for (let attempt = 1; ; attempt++) {
+      let result: SeatingResult;
+      try {
+        result = await this.transaction.run({ ...options, take: () => batch.take().map(({ command }) => command) });
+      } catch (error) {
+        // Somebody keeps the lock that this lane waits for: nobody was taken, and whoever may still wait goes on waiting.
+        if (!batch.isTaken && isTransient(error)) return [];
+        // An AppError says that it is not known what became of the transaction: it must not be tried again.
+        const isPassing = isTransient(error) || isDatabaseAway(error);
+        const isWorthAnotherTry = !(error instanceof AppError) && (attempt === 1 || (isPassing && attempt < TRIES));
+        if (isWorthAnotherTry) {
+          await pause(Math.random() * RETRY_PAUSE_MS * attempt);
+          continue;
+        }
+        const commands = batch.take();
+        if (commands.length > 1 && !(error instanceof AppError) && !isDatabaseAway(error)) {
+          const [first, second] = batch.split();
+          return [...(await this.carryOut(options, first)), ...(await this.carryOut(options, second))];
+        }
+        const failure = this.failureOf(error);
+        for (const waiting of commands) waiting.reject(failure);
+        return [];
+      }
+      return this.answerAll(batch.taken, result);
+    }
+  }
+
+  private answerAll(batch: readonly Waiting[], result: SeatingResult): Passed[] {
+    const passed: Passed[] = [];
+    batch.forEach((waiting, index) => {
+      const outcome = result.outcomes[index];
+      if (outcome === undefined) waiting.reject(new Error('A command was not decided'));
+      else if (outcome === 'busy user') passed.push({ waiting, conference: null });
+      else if ('kind' in outcome) waiting.resolve(outcome);
+      else passed.push({ waiting, conference: outcome });
+    });
+    this.publisher.schedule(
+      result.offers.map(({ conferenceId, deadline }) => ({
+        pattern: CONFIRMATION_EXPIRED,
+        conferenceId,
+        dueAt: deadline,
+      })),
+      result.now,
+    );
+    return passed;
+  }
+
+  /** What one command is told when its transaction failed for good. */
+  private failureOf(error: unknown): unknown {
+    if (error instanceof AppError) return error;
+    if (isDatabaseAway(error)) {
+      this.logFailure(error);
+      return databaseUnavailable();
+    }
+    // The constraints are the backstop: they speak only where a lock was not held.
+    const constraint = violatedConstraint(error);
+    if (constraint === 'bookings_active_key') return refusal('alreadyBooked');
+    if (constraint === 'bookings_no_overlap') return refusal('overlapping');
+    if (isTransient(error)) return timedOut();
+    this.logFailure(error);
+    return error;
+  }
+
+  private logFailure(error: unknown): void {
+    this.logger.error(`A seating transaction failed: ${error instanceof Error ? error.message : String(error)}`);
+  }
+
+  private refuseWhoWaitedTooLong(): void {
+    const since = performance.now() - WAIT_MS;
+    for (const lane of [this.requests, this.timers, ...[...this.busyLanes.values()].map(({ lane: own }) => own)]) {
+      const late = [...lane.takeRequestsOlderThan(since), ...(this.isEnding ? lane.takeTimers() : [])];
+      for (const waiting of late) {
+        this.begin(waiting);
+        waiting.reject(timedOut());
+      }
+    }
+  }
+}
+
+type CarryOutOptions = Pick<SeatingRequest, 'waitFor' | 'passOver'>;
+
+/** A command that was not served because another transaction held its conference's lock, or else its user's. */
+interface Passed {
+  waiting: Waiting;
+  conference: BusyConference | null;
+}
+
+function keyOf({ kind, conferenceId }: TimerCommand): string {
+  return `${kind} ${conferenceId}`;
+}
+
+function answer(resolve: (outcome: Outcome) => void, reject: (error: unknown) => void): (outcome: Outcome) => void {
+  return (outcome) => {
+    if (outcome.kind === 'refused') reject(refusalError(outcome.refusal));
+    else resolve(outcome);
+  };
+}
+
+function refusal(name: keyof typeof REFUSALS): AppError {
+  return refusalError(REFUSALS[name]);
+}
+
+function refusalError({ kind, code, message }: Refusal): AppError {
+  return new AppError(kind, code, message);
+}

@@ -1,0 +1,74 @@
+import { Batch, Lane, Slots, type Waiting } from './lane.js';
+
+const waiting = (bookingId: number): Waiting => ({
+  command: { kind: 'cancel', bookingId, userId: null },
+  since: 0,
+  resolve: () => undefined,
+  reject: () => undefined,
+});
+const idsOf = (commands: readonly Waiting[]): number[] =>
+  commands.map(({ command }) => ('bookingId' in command ? command.bookingId : 0));
+
+describe('a batch', () => {
+  it('takes once, however often it is asked', () => {
+    const line = [1, 2, 3, 4, 5].map(waiting);
+    const taken: Waiting[] = [];
+    const batch = new Batch({ take: (most) => line.splice(0, most) }, 3, (each) => taken.push(each));
+    expect(batch.isTaken).toBe(false);
+    expect(idsOf(batch.take())).toEqual([1, 2, 3]);
+    expect(idsOf(batch.take())).toEqual([1, 2, 3]);
+    expect(taken).toHaveLength(3);
+    expect(line).toHaveLength(2);
+  });
+
+  it('that is split stays taken, in the same order: no part of it can be forgotten', () => {
+    const batch = new Batch({ take: () => [1, 2, 3].map(waiting) }, 3, () => undefined);
+    batch.take();
+    const [first, second] = batch.split();
+    expect([first.isTaken, second.isTaken]).toEqual([true, true]);
+    expect([idsOf(first.take()), idsOf(second.take())]).toEqual([[1, 2], [3]]);
+  });
+});
+
+describe('a lane', () => {
+  it('serves batch after batch, whoever joins meanwhile included, and then rests', async () => {
+    const served: number[][] = [];
+    let isIdle = false;
+    const lane = new Lane(
+      async (own) => {
+        const batch = own.take(2);
+        if (served.length === 0) own.add(waiting(9));
+        served.push(idsOf(batch));
+        await Promise.resolve();
+      },
+      () => (isIdle = true),
+    );
+    lane.add(waiting(1), waiting(2), waiting(3));
+    await lane.idle();
+    expect(served).toEqual([
+      [1, 2],
+      [3, 9],
+    ]);
+    expect(isIdle).toBe(true);
+  });
+});
+
+describe('slots', () => {
+  it('let so many work at once, and the others in order', async () => {
+    const slots = new Slots(2);
+    const log: string[] = [];
+    const ends: (() => void)[] = [];
+    const work = (name: string): Promise<void> =>
+      slots.run(async () => {
+        log.push(name);
+        await new Promise<void>((end) => ends.push(end));
+      });
+    const all = ['a', 'b', 'c', 'd'].map(work);
+    expect(log).toEqual(['a', 'b']);
+    for (let ended = 0; ended < 4; ended++) {
+      ends[ended]?.();
+      await all[ended];
+    }
+    expect(log).toEqual(['a', 'b', 'c', 'd']);
+  });
+});

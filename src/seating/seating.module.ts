@@ -1,0 +1,16 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { Conference } from '../conferences/conference.entity.js';
+import { MessagingModule } from '../messaging/messaging.module.js';
+import { User } from '../users/user.entity.js';
+import { Booking } from './booking.entity.js';
+import { BookingTransition } from './booking-transition.entity.js';
+import { BoxOffice } from './box-office.js';
+import { SeatingTransaction } from './seating-transaction.js';
+
+@Module({
+  imports: [MessagingModule, TypeOrmModule.forFeature([Conference, User, Booking, BookingTransition])],
+  providers: [SeatingTransaction, BoxOffice],
+  exports: [BoxOffice, TypeOrmModule],
+})
+export class SeatingModule {}
