@@ -1,0 +1,56 @@
+import { setTimeout } from 'node:timers/promises';
+import { Controller, Inject } from '@nestjs/common';
+import { Ctx, EventPattern, Payload, RmqContext } from '@nestjs/microservices';
+import { ENVIRONMENT } from '../config/config.module.js';
+import type { Environment } from '../config/environment.js';
+import { Acknowledger } from '../messaging/acknowledger.js';
+import { delayRungs, rungFor } from '../messaging/delays.js';
+import { TimerPublisher } from '../messaging/timer-publisher.js';
+import { CONFERENCE_STARTS, CONFIRMATION_EXPIRED, type Timer, type TimerPattern } from '../messaging/timers.js';
+import { BoxOffice } from '../seating/box-office.js';
+
+/** An instant may have been cut to whole milliseconds on its way here. */
+const PRECISION_MS = 1;
+
+/** The timer handlers: they decide nothing, and have the box office look. */
+@Controller()
+export class TimersController {
+  private readonly rungs: readonly number[];
+
+  constructor(
+    private readonly boxOffice: BoxOffice,
+    private readonly publisher: TimerPublisher,
+    private readonly acknowledger: Acknowledger,
+    @Inject(ENVIRONMENT) environment: Environment,
+  ) {
+    this.rungs = delayRungs(environment.offers.windowMs);
+  }
+
+  @EventPattern<TimerPattern>(CONFIRMATION_EXPIRED)
+  confirmationExpired(@Payload() data: unknown, @Ctx() context: RmqContext): Promise<void> {
+    return this.acknowledger.settle(context, data, (timer, signal) =>
+      this.look(timer, signal, () => this.boxOffice.expireOffers(timer.conferenceId)),
+    );
+  }
+
+  @EventPattern<TimerPattern>(CONFERENCE_STARTS)
+  conferenceStarts(@Payload() data: unknown, @Ctx() context: RmqContext): Promise<void> {
+    return this.acknowledger.settle(context, data, (timer, signal) =>
+      this.look(timer, signal, () => this.boxOffice.startConference(timer.conferenceId)),
+    );
+  }
+
+  /** The only clock is the database's, so the way to learn whether a timer is early is to submit its command. */
+  private async look(timer: Timer, signal: AbortSignal, submit: () => Promise<{ now: number }>): Promise<void> {
+    for (;;) {
+      const { now } = await submit();
+      const remainingMs = timer.dueAt + PRECISION_MS - now;
+      if (remainingMs <= 0) return;
+      if (rungFor(remainingMs, this.rungs) !== null) {
+        await this.publisher.scheduleIn(timer, remainingMs);
+        return;
+      }
+      await setTimeout(Math.ceil(remainingMs), undefined, { signal });
+    }
+  }
+}
