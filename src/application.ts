@@ -1,0 +1,75 @@
+import { Logger, type LoggerService } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { AppModule } from './app.module.js';
+import { Database } from './database/database.js';
+import { DatabaseGuard } from './health/database.guard.js';
+import { HttpErrorsFilter, sendError } from './http/http-errors.filter.js';
+import { acceptJsonObjects, BODY_LIMIT_BYTES } from './http/json-body.js';
+import { validationPipe } from './common/validation.js';
+import type { Environment } from './config/environment.js';
+import { Drain } from './health/drain.js';
+import { connectTimers } from './messaging/messaging.module.js';
+import { serveDocs } from './openapi.js';
+
+/** A path holds a name of up to 255 characters, each percent-encoded. */
+const PARAMETER_MOST = 3 * 255;
+const REQUEST_TIMEOUT_MS = 30_000;
+const REQUEST_LINE = /^[A-Z-]+ \S+ HTTP\/1\.[01]\r?\n/;
+
+/** The whole application for its role, not listening and not connected yet. */
+export async function createApplication(
+  environment: Environment,
+  logger?: LoggerService | false,
+): Promise<NestFastifyApplication> {
+  const log = new Logger('Http');
+  const adapter = new FastifyAdapter({
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // Refused by us, in JSON, where it matters: nothing here depends on it.
+    http: { requireHostHeader: false },
+    // Whoever is still connected while the service stops is served to the end.
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: PARAMETER_MOST },
+    frameworkErrors: (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) =>
+      sendError(reply, error, log),
+    clientErrorHandler: (error, socket) => {
+      if (!socket.writable) return;
+      // A method that HTTP itself does not know is one that no path has.
+      const isMethod =
+        error.code === 'HPE_INVALID_METHOD' &&
+        REQUEST_LINE.test(Buffer.from(error.rawPacket as unknown as Uint8Array).toString('latin1'));
+      const status = isMethod ? '404 Not Found' : '400 Bad Request';
+      const body = JSON.stringify({
+        message: isMethod ? 'No path has this method: see /docs' : 'The request is not valid HTTP: correct its syntax',
+        code: isMethod ? 'ROUTE_NOT_FOUND' : 'MALFORMED_REQUEST',
+      });
+      socket.end(
+        `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+      );
+    },
+  });
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule.for(environment), adapter, {
+    bodyParser: false,
+    bufferLogs: false,
+    abortOnError: false,
+    ...(logger === undefined ? {} : { logger }),
+  });
+  const fastify: FastifyInstance = adapter.getInstance();
+  acceptJsonObjects(fastify);
+  // An expectation that nobody knows is no reason to refuse: the request is answered as any other.
+  const server = app.getHttpServer();
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
+  const drain = app.get(Drain);
+  fastify.addHook('onSend', (_request, reply, payload, done) => {
+    if (drain.isDraining) void reply.header('Connection', 'close');
+    done(null, payload);
+  });
+  app.useGlobalGuards(new DatabaseGuard(app.get(Database)));
+  app.useGlobalFilters(new HttpErrorsFilter());
+  app.useGlobalPipes(validationPipe);
+  if (environment.role !== 'worker') serveDocs(app);
+  connectTimers(app);
+  return app;
+}
