@@ -23,20 +23,34 @@ const shared = {
 };
 
 /** Tests that need PostgreSQL and RabbitMQ: both are started once for the whole run, and ended after it. */
-const real = (displayName, folder) => ({
+const real = {
   ...shared,
-  displayName,
-  testMatch: [`<rootDir>/test/${folder}/**/*.test.ts`],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
+};
+
+/** Files that measure time say so by their name: they run one by one, with nothing beside them. */
+const ALONE = '.alone.test.ts';
+
+const besideOthers = (folder) => ({
+  ...real,
+  displayName: folder,
+  testMatch: [`<rootDir>/test/${folder}/**/*.test.ts`],
+  testPathIgnorePatterns: [`${ALONE.replaceAll('.', '\\.')}$`],
 });
 
 module.exports = {
   testTimeout: 60_000,
   projects: [
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/src/**/*.spec.ts'] },
-    real('integration', 'integration'),
-    real('races', 'races'),
-    real('e2e', 'e2e'),
+    besideOthers('integration'),
+    besideOthers('races'),
+    besideOthers('e2e'),
+    {
+      ...real,
+      displayName: 'alone',
+      testMatch: [`<rootDir>/test/**/*${ALONE}`],
+      runner: '<rootDir>/test/support/alone-runner.cjs',
+    },
   ],
 };
