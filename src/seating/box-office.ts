@@ -28,6 +28,8 @@ const BUSY_CONNECTIONS = 3;
 /** Before a batch is tried again of which nothing could be done. */
 const RETRY_PAUSE_MS = 5;
 const TRIES = 3;
+/** When looks have been ended, one that waits for a lock has so long still. */
+const LAST_LOOK_MS = 1_000;
 
 export type BookedOutcome = Extract<Outcome, { kind: 'booked' }>;
 
@@ -44,7 +46,8 @@ export class BoxOffice implements OnApplicationShutdown {
   private readonly busyLanes = new Map<number, { conference: BusyConference; lane: Lane }>();
   private readonly timersWaiting = new Map<string, Promise<Outcome>>();
   private readonly busySlots: Slots;
-  private isEnding = false;
+  /** When looks were ended, by `performance.now()`. */
+  private looksEndedAt = Infinity;
   private readonly clock: NodeJS.Timeout;
 
   constructor(
@@ -86,9 +89,12 @@ export class BoxOffice implements OnApplicationShutdown {
     return this.lookAt({ kind: 'start', conferenceId });
   }
 
-  /** Ends looks after the transaction they are in: what is left is another instance's, or the next start's. */
+  /**
+   * Ends looks after the transaction they are in, or after 1 s where they wait for a lock: what is left is another
+   * instance's, or the next start's.
+   */
   endLooks(): void {
-    this.isEnding = true;
+    if (this.looksEndedAt === Infinity) this.looksEndedAt = performance.now();
   }
 
   /** Finishes what is in hand; the database goes after this. */
@@ -121,7 +127,7 @@ export class BoxOffice implements OnApplicationShutdown {
       }
       const outcome = await look;
       if (outcome.kind !== 'looked') throw new Error(`A look at a conference ended as ${outcome.kind}`);
-      if (!outcome.more || this.isEnding) return { now: outcome.now };
+      if (!outcome.more || this.looksEndedAt !== Infinity) return { now: outcome.now };
     }
   }
 
@@ -234,9 +240,10 @@ export class BoxOffice implements OnApplicationShutdown {
   }
 
   private refuseWhoWaitedTooLong(): void {
-    const since = performance.now() - WAIT_MS;
+    const now = performance.now();
+    const isTooLateForLooks = now - this.looksEndedAt > LAST_LOOK_MS;
     for (const lane of [this.requests, this.timers, ...[...this.busyLanes.values()].map(({ lane: own }) => own)]) {
-      const late = [...lane.takeRequestsOlderThan(since), ...(this.isEnding ? lane.takeTimers() : [])];
+      const late = [...lane.takeRequestsOlderThan(now - WAIT_MS), ...(isTooLateForLooks ? lane.takeTimers() : [])];
       for (const waiting of late) {
         this.begin(waiting);
         waiting.reject(timedOut());

@@ -11,6 +11,7 @@ import { auditDatabase } from '../../src/cli/audit/audit-database.js';
 import { BoxOffice } from '../../src/seating/box-office.js';
 import { SeatingModule } from '../../src/seating/seating.module.js';
 import { SeatingTransaction } from '../../src/seating/seating-transaction.js';
+import { eventually } from './eventually.js';
 
 @Module({})
 class Root {}
@@ -101,6 +102,16 @@ export class Backstage {
     return async () => {
       await this.query('COMMIT');
     };
+  }
+
+  /** Resolves when somebody waits for a lock that this connection holds. */
+  async whenWaitedFor(): Promise<void> {
+    await eventually(async () => {
+      const waiters = await this.query(
+        'SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))',
+      );
+      expect(waiters).not.toEqual([]);
+    });
   }
 
   /** The rules that the database breaks; empty when all is well. */
