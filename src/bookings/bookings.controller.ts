@@ -1,10 +1,13 @@
-import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Param, Post, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
 import { parseBookingId } from '../common/booking-id.js';
 import { ApiErrors } from '../common/error-responses.js';
+import type { RequestCommand } from '../seating/model.js';
 import { MessageDto } from '../users/user.dto.js';
 import { BookDto, BookedDto, BookingDto, CancelDto, ConferenceBookingDto, ConfirmDto } from './booking.dto.js';
 import { BookingsService } from './bookings.service.js';
+import { ApiIdempotencyKey, IdempotencyKey, REPLAYED } from './idempotency-key.js';
 
 @ApiTags('bookings')
 @Controller()
@@ -21,10 +24,13 @@ export class BookingsController {
     { 400: 'A field is wrong; no such user or conference; it has started; booked already; an overlapping booking.' },
     true,
   )
-  async book(@Body() { user_id, name }: BookDto): Promise<BookedDto> {
-    const { bookingId, status, waitlistPosition } = await this.bookings.book(user_id, name);
-    const message = status === 'CONFIRMED' ? 'Booking confirmed successfully' : 'Added to waitlist';
-    return { booking_id: bookingId, status, message, waitlist_position: waitlistPosition };
+  @ApiIdempotencyKey()
+  book(
+    @Body() { user_id, name }: BookDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string> {
+    return this.carryOut({ kind: 'book', userId: user_id, conferenceName: name }, key, reply);
   }
 
   @Get('booking/:booking_id')
@@ -54,9 +60,13 @@ export class BookingsController {
     },
     true,
   )
-  async confirm(@Body() { booking_id, user_id }: ConfirmDto): Promise<MessageDto> {
-    await this.bookings.confirm(booking_id, user_id);
-    return { message: 'Booking confirmed successfully' };
+  @ApiIdempotencyKey()
+  confirm(
+    @Body() { booking_id, user_id }: ConfirmDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string> {
+    return this.carryOut({ kind: 'confirm', bookingId: booking_id, userId: user_id }, key, reply);
   }
 
   @Post('cancel')
@@ -71,9 +81,13 @@ export class BookingsController {
     { 400: 'A field is wrong; canceled already; another user’s booking.', 404: 'There is no such booking.' },
     true,
   )
-  async cancel(@Body() { booking_id, user_id }: CancelDto): Promise<MessageDto> {
-    await this.bookings.cancel(booking_id, user_id ?? null);
-    return { message: 'Booking canceled successfully' };
+  @ApiIdempotencyKey()
+  cancel(
+    @Body() { booking_id, user_id }: CancelDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string> {
+    return this.carryOut({ kind: 'cancel', bookingId: booking_id, userId: user_id ?? null }, key, reply);
   }
 
   @Get('conference/:name/bookings')
@@ -92,5 +106,13 @@ export class BookingsController {
   @ApiErrors({ 404: 'There is no such user.' }, false)
   listOfUser(@Param('user_id') userId: string): Promise<BookingDto[]> {
     return this.bookings.listOfUser(userId);
+  }
+
+  /** Sends the answer as it is: one that is repeated must not differ in a byte. */
+  private async carryOut(command: RequestCommand, key: string | null, reply: FastifyReply): Promise<string> {
+    const { status, body, isReplay } = await this.bookings.carryOut(command, key);
+    void reply.status(status).header('Content-Type', 'application/json; charset=utf-8');
+    if (isReplay) void reply.header(REPLAYED, 'true');
+    return body;
   }
 }

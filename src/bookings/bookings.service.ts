@@ -6,10 +6,11 @@ import { isPlainText } from '../common/text.js';
 import { Conference } from '../conferences/conference.entity.js';
 import { conferenceNotFound } from '../conferences/conferences.service.js';
 import { Booking } from '../seating/booking.entity.js';
-import { type BookedOutcome, BoxOffice } from '../seating/box-office.js';
-import type { BookingStatus } from '../seating/model.js';
+import { BoxOffice } from '../seating/box-office.js';
+import type { BookingStatus, RequestCommand } from '../seating/model.js';
 import { REFUSALS } from '../seating/refusals.js';
 import { UsersService } from '../users/users.service.js';
+import { answerTo, fingerprintOf, type SentAnswer } from './answers.js';
 import type { BookingDto, ConferenceBookingDto } from './booking.dto.js';
 
 const FIELDS = `b.booking_id, b.status, b.confirmation_deadline,
@@ -57,16 +58,15 @@ export class BookingsService {
     @InjectRepository(Conference) private readonly conferences: Repository<Conference>,
   ) {}
 
-  book(userId: string, conferenceName: string): Promise<BookedOutcome> {
-    return this.boxOffice.book(userId, conferenceName);
-  }
-
-  confirm(bookingId: number, userId: string): Promise<void> {
-    return this.boxOffice.confirm(bookingId, userId);
-  }
-
-  cancel(bookingId: number, userId: string | null): Promise<void> {
-    return this.boxOffice.cancel(bookingId, userId);
+  /**
+   * Has the box office carry out what a person asks for; with a key, once, however often it is asked.
+   * @throws AppError with the reason where it is refused; with a key a refusal is an answer, that is kept like any other
+   */
+  async carryOut(command: RequestCommand, key: string | null): Promise<SentAnswer> {
+    if (key === null) return { ...answerTo(await this.boxOffice.ask(command)), isReplay: false };
+    const fingerprint = fingerprintOf(command);
+    const { answer, isReplay } = await this.boxOffice.ask(command, { route: command.kind, key, fingerprint, answerTo });
+    return { ...answer, isReplay };
   }
 
   /** @throws AppError `BOOKING_NOT_FOUND` */

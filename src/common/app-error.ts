@@ -1,5 +1,6 @@
 /** What kind of failure it is; each kind has one HTTP status (http-errors.filter.ts). */
-export type ErrorKind = 'invalid' | 'not_found' | 'too_large' | 'unsupported' | 'unavailable';
+export type ErrorKind =
+  'invalid' | 'not_found' | 'conflict' | 'too_large' | 'unsupported' | 'unprocessable' | 'unavailable';
 
 /**
  * A failure that its caller is told about: one sentence that says what to change, and a code that never changes.

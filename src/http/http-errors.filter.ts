@@ -6,8 +6,10 @@ import { AppError, type ErrorKind } from '../common/app-error.js';
 const STATUS: Record<ErrorKind, number> = {
   invalid: 400,
   not_found: 404,
+  conflict: 409,
   too_large: 413,
   unsupported: 415,
+  unprocessable: 422,
   unavailable: 503,
 };
 
@@ -66,8 +68,13 @@ export function sendError(reply: FastifyReply, error: unknown, logger: Pick<Logg
     return;
   }
   if (known.kind === 'unavailable') void reply.header('Retry-After', String(RETRY_AFTER_SECONDS));
-  const body: ErrorBody = { message: known.message, code: known.code, ...known.details };
-  void reply.status(STATUS[known.kind]).send(body);
+  const { status, body } = errorAnswer(known);
+  void reply.status(status).send(body);
+}
+
+/** The status and the body that a failure is answered with. */
+export function errorAnswer({ kind, code, message, details }: AppError): { status: number; body: ErrorBody } {
+  return { status: STATUS[kind], body: { message, code, ...details } };
 }
 
 function statusOf(error: unknown): number | null {

@@ -6,8 +6,9 @@ import type { Environment } from '../config/environment.js';
 import { databaseUnavailable, isDatabaseAway, isTransient, violatedConstraint } from '../database/failures.js';
 import { TimerPublisher } from '../messaging/timer-publisher.js';
 import { CONFIRMATION_EXPIRED } from '../messaging/timers.js';
+import type { Answered, Idempotency } from './idempotency.js';
 import { Batch, Lane, overloaded, Slots, timedOut, type Waiting } from './lane.js';
-import { type Command, type Instant, isTimer, type Outcome, type Refusal, type TimerCommand } from './model.js';
+import { type Instant, isTimer, type Outcome, type Refusal, type RequestCommand, type TimerCommand } from './model.js';
 import { REFUSALS } from './refusals.js';
 import {
   type BusyConference,
@@ -44,7 +45,7 @@ export class BoxOffice implements OnApplicationShutdown {
   private readonly requests = new Lane((lane) => this.serveRequests(lane));
   private readonly timers = new Lane((lane) => this.serve(lane, TIMER_BATCH, {}));
   private readonly busyLanes = new Map<number, { conference: BusyConference; lane: Lane }>();
-  private readonly timersWaiting = new Map<string, Promise<Outcome>>();
+  private readonly timersWaiting = new Map<string, Promise<Outcome | Answered>>();
   private readonly busySlots: Slots;
   /** When looks were ended, by `performance.now()`. */
   private looksEndedAt = Infinity;
@@ -64,19 +65,42 @@ export class BoxOffice implements OnApplicationShutdown {
    * @throws AppError with the reason where it is refused; `OVERLOADED` or `TIMED_OUT` where it was never begun
    */
   async book(userId: string, conferenceName: string): Promise<BookedOutcome> {
-    const outcome = await this.submit({ kind: 'book', userId, conferenceName });
+    const outcome = await this.ask({ kind: 'book', userId, conferenceName });
     if (outcome.kind !== 'booked') throw new Error(`A booking ended as ${outcome.kind}`);
     return outcome;
   }
 
   /** Takes the open offer of a booking, for its owner. @throws AppError as {@link book} */
   async confirm(bookingId: number, userId: string): Promise<void> {
-    await this.submit({ kind: 'confirm', bookingId, userId });
+    await this.ask({ kind: 'confirm', bookingId, userId });
   }
 
   /** Cancels an active booking, and offers its slot to the next in line. @throws AppError as {@link book} */
   async cancel(bookingId: number, userId: string | null): Promise<void> {
-    await this.submit({ kind: 'cancel', bookingId, userId });
+    await this.ask({ kind: 'cancel', bookingId, userId });
+  }
+
+  /** Carries out what a person asks for. @throws AppError as {@link book} */
+  ask(command: RequestCommand): Promise<Outcome>;
+  /**
+   * The same for a request that may be sent again: carried out once, and answered in the same words for 24 h.
+   * @throws AppError `IDEMPOTENCY_KEY_IN_USE`, `IDEMPOTENCY_KEY_REUSED`, `OVERLOADED` or `TIMED_OUT`; a refusal is an answer
+   */
+  ask(command: RequestCommand, idempotency: Idempotency): Promise<Answered>;
+  async ask(command: RequestCommand, idempotency?: Idempotency): Promise<Outcome | Answered> {
+    let waiting = this.requests.length;
+    for (const { lane } of this.busyLanes.values()) waiting += lane.length;
+    if (waiting >= WAITING_MOST) throw overloaded();
+    return new Promise((resolve, reject) => {
+      const since = performance.now();
+      this.requests.add({
+        command,
+        since,
+        resolve: answer(resolve, reject),
+        reject,
+        ...(idempotency && { idempotency }),
+      });
+    });
   }
 
   /** Does what is overdue in a conference: all of it, in order. Nothing due means nothing to do. */
@@ -105,22 +129,13 @@ export class BoxOffice implements OnApplicationShutdown {
     clearInterval(this.clock);
   }
 
-  private submit(command: Command): Promise<Outcome> {
-    let waiting = this.requests.length;
-    for (const { lane } of this.busyLanes.values()) waiting += lane.length;
-    if (waiting >= WAITING_MOST) throw overloaded();
-    return new Promise((resolve, reject) => {
-      this.requests.add({ command, since: performance.now(), resolve: answer(resolve, reject), reject });
-    });
-  }
-
   /** Looks that wait for the same conference are one. */
   private async lookAt(command: TimerCommand): Promise<{ now: Instant }> {
     const key = keyOf(command);
     for (;;) {
       let look = this.timersWaiting.get(key);
       if (look === undefined) {
-        look = new Promise<Outcome>((resolve, reject) => {
+        look = new Promise<Outcome | Answered>((resolve, reject) => {
           this.timers.add({ command, since: performance.now(), resolve: answer(resolve, reject), reject });
         });
         this.timersWaiting.set(key, look);
@@ -175,7 +190,7 @@ export class BoxOffice implements OnApplicationShutdown {
     for (let attempt = 1; ; attempt++) {
       let result: SeatingResult;
       try {
-        result = await this.transaction.run({ ...options, take: () => batch.take().map(({ command }) => command) });
+        result = await this.transaction.run({ ...options, ahead: () => batch.peek(), take: () => batch.take() });
       } catch (error) {
         // Somebody keeps the lock that this lane waits for: nobody was taken, and whoever may still wait goes on waiting.
         if (!batch.isTaken && isTransient(error)) return [];
@@ -264,7 +279,10 @@ function keyOf({ kind, conferenceId }: TimerCommand): string {
   return `${kind} ${conferenceId}`;
 }
 
-function answer(resolve: (outcome: Outcome) => void, reject: (error: unknown) => void): (outcome: Outcome) => void {
+function answer(
+  resolve: (outcome: Outcome | Answered) => void,
+  reject: (error: unknown) => void,
+): (outcome: Outcome | Answered) => void {
   return (outcome) => {
     if (outcome.kind === 'refused') reject(refusalError(outcome.refusal));
     else resolve(outcome);

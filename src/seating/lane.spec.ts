@@ -9,20 +9,27 @@ const waiting = (bookingId: number): Waiting => ({
 const idsOf = (commands: readonly Waiting[]): number[] =>
   commands.map(({ command }) => ('bookingId' in command ? command.bookingId : 0));
 
+const lineOf = (line: Waiting[]): Pick<Lane, 'peek' | 'take'> => ({
+  peek: (most) => line.slice(0, most),
+  take: (most) => line.splice(0, most),
+});
+
 describe('a batch', () => {
   it('takes once, however often it is asked', () => {
     const line = [1, 2, 3, 4, 5].map(waiting);
     const taken: Waiting[] = [];
-    const batch = new Batch({ take: (most) => line.splice(0, most) }, 3, (each) => taken.push(each));
+    const batch = new Batch(lineOf(line), 3, (each) => taken.push(each));
     expect(batch.isTaken).toBe(false);
+    expect(idsOf(batch.peek())).toEqual([1, 2, 3]);
     expect(idsOf(batch.take())).toEqual([1, 2, 3]);
     expect(idsOf(batch.take())).toEqual([1, 2, 3]);
+    expect(idsOf(batch.peek())).toEqual([1, 2, 3]);
     expect(taken).toHaveLength(3);
     expect(line).toHaveLength(2);
   });
 
   it('that is split stays taken, in the same order: no part of it can be forgotten', () => {
-    const batch = new Batch({ take: () => [1, 2, 3].map(waiting) }, 3, () => undefined);
+    const batch = new Batch(lineOf([1, 2, 3].map(waiting)), 3, () => undefined);
     batch.take();
     const [first, second] = batch.split();
     expect([first.isTaken, second.isTaken]).toEqual([true, true]);

@@ -1,12 +1,12 @@
 import { AppError } from '../common/app-error.js';
-import { type Command, isTimer, type Outcome } from './model.js';
+import type { Answered, Order } from './idempotency.js';
+import { isTimer, type Outcome } from './model.js';
 
 /** A command that waits for its turn, and who to tell. */
-export interface Waiting {
-  readonly command: Command;
+export interface Waiting extends Order {
   /** `performance.now()` when it arrived. */
   readonly since: number;
-  readonly resolve: (outcome: Outcome) => void;
+  readonly resolve: (outcome: Outcome | Answered) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -32,6 +32,11 @@ export class Lane {
   add(...commands: Waiting[]): void {
     this.waiting.push(...commands);
     this.working ??= this.work();
+  }
+
+  /** The first in line, who stay there. */
+  peek(most: number): readonly Waiting[] {
+    return this.waiting.slice(0, most);
   }
 
   take(most: number): Waiting[] {
@@ -73,7 +78,7 @@ export class Batch {
   private commands: Waiting[] | null = null;
 
   constructor(
-    private readonly lane: Pick<Lane, 'take'>,
+    private readonly lane: Pick<Lane, 'peek' | 'take'>,
     private readonly most: number,
     private readonly onTaken: (waiting: Waiting) => void,
   ) {}
@@ -85,6 +90,11 @@ export class Batch {
   /** What was taken; nothing before {@link take}. */
   get taken(): readonly Waiting[] {
     return this.commands ?? [];
+  }
+
+  /** What was taken; before that, what would be taken now. */
+  peek(): readonly Waiting[] {
+    return this.commands ?? this.lane.peek(this.most);
   }
 
   take(): readonly Waiting[] {

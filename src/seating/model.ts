@@ -72,6 +72,9 @@ export type Command =
   | { kind: 'cancel'; bookingId: number; userId: string | null }
   | TimerCommand;
 
+/** What a person asks for, and waits for the answer. */
+export type RequestCommand = Exclude<Command, TimerCommand>;
+
 /** What a timer asks for: look at this conference, and do what is due. */
 export interface TimerCommand {
   kind: 'expire' | 'start';
@@ -94,7 +97,7 @@ export type Outcome =
 
 /** Why a command was not carried out: one sentence for whoever asked, and a code that never changes. */
 export interface Refusal {
-  readonly kind: 'invalid' | 'not_found';
+  readonly kind: 'invalid' | 'not_found' | 'conflict' | 'unprocessable';
   readonly code: string;
   readonly message: string;
 }

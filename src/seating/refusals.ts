@@ -27,4 +27,14 @@ export const REFUSALS = {
     'The conference has started: its offers can no longer be confirmed',
   ),
   alreadyCanceled: invalid('ALREADY_CANCELED', 'Booking is already canceled'),
+  idempotencyKeyInUse: {
+    kind: 'conflict',
+    code: 'IDEMPOTENCY_KEY_IN_USE',
+    message: 'The first request with this Idempotency-Key is still running: try again shortly',
+  },
+  idempotencyKeyReused: {
+    kind: 'unprocessable',
+    code: 'IDEMPOTENCY_KEY_REUSED',
+    message: 'This Idempotency-Key came with another body before: send a new key with a new request',
+  },
 } as const satisfies Record<string, Refusal>;

@@ -7,6 +7,7 @@ import { Conference } from '../conferences/conference.entity.js';
 import { User } from '../users/user.entity.js';
 import { isDatabaseAway } from '../database/failures.js';
 import { Hall } from './hall.js';
+import { type Answered, claimKeys, keepAnswers, lockKeys, type Order } from './idempotency.js';
 import { type Command, type ConferenceSeats, type Instant, isTimer, type Outcome, type Seat } from './model.js';
 import { decide, hasStarted } from './rules.js';
 import { CommitFate } from './commit-fate.js';
@@ -35,7 +36,7 @@ export interface BusyConference {
 
 export interface SeatingResult {
   /** In the order of the commands. What was not carried out has the conference, or else says that the user, is busy. */
-  outcomes: (Outcome | BusyConference | 'busy user')[];
+  outcomes: (Outcome | Answered | BusyConference | 'busy user')[];
   /** The open offers that were made, by conference and deadline. */
   offers: { conferenceId: number; deadline: Instant }[];
   now: Instant;
@@ -44,8 +45,10 @@ export interface SeatingResult {
 export interface SeatingRequest {
   /** Wait for this conference's lock before anything is taken. Others that are busy are passed over all the same. */
   waitFor?: number;
+  /** Whoever would be taken now: during the wait, their keys are in use. */
+  ahead?: () => readonly Order[];
   /** Called when the transaction is ready for its commands. */
-  take: () => readonly Command[];
+  take: () => readonly Order[];
   /** Conferences that are reported as busy without a try: another lane keeps their order of arrival. */
   passOver?: readonly BusyConference[];
 }
@@ -105,9 +108,30 @@ export class SeatingTransaction {
     manager: EntityManager,
     request: SeatingRequest,
   ): Promise<SeatingResult & { transactionId: string }> {
-    if (request.waitFor !== undefined) await this.lockAndWait(manager, request.waitFor);
-    const commands = request.take();
-    const places = await this.locate(manager, commands, request.passOver ?? []);
+    if (request.waitFor !== undefined) {
+      await lockKeys(manager, request.ahead?.() ?? []);
+      await this.lockAndWait(manager, request.waitFor);
+    }
+    const orders = request.take();
+    const claims = await claimKeys(manager, orders);
+    const open = orders.filter((_, index) => claims[index] === null);
+    const commands = open.map(({ command }) => command);
+    const { outcomes, ...done } = await this.carryOut(manager, commands, request.passOver ?? []);
+    return { ...done, outcomes: await keepAnswers(manager, orders, claims, outcomes) };
+  }
+
+  /** Carries out commands that nothing is known of yet. */
+  private async carryOut(
+    manager: EntityManager,
+    commands: readonly Command[],
+    passOver: readonly BusyConference[],
+  ): Promise<{
+    outcomes: (Outcome | BusyConference | 'busy user')[];
+    offers: SeatingResult['offers'];
+    now: Instant;
+    transactionId: string;
+  }> {
+    const places = await this.locate(manager, commands, passOver);
     const users = await this.lockUsers(
       manager,
       commands.flatMap((command, index) => (command.kind === 'book' && !isBusy(places[index]) ? [command.userId] : [])),

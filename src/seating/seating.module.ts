@@ -6,11 +6,12 @@ import { User } from '../users/user.entity.js';
 import { Booking } from './booking.entity.js';
 import { BookingTransition } from './booking-transition.entity.js';
 import { BoxOffice } from './box-office.js';
+import { IdempotencyCleanup } from './idempotency-cleanup.js';
 import { SeatingTransaction } from './seating-transaction.js';
 
 @Module({
   imports: [MessagingModule, TypeOrmModule.forFeature([Conference, User, Booking, BookingTransition])],
-  providers: [SeatingTransaction, BoxOffice],
+  providers: [SeatingTransaction, BoxOffice, IdempotencyCleanup],
   exports: [BoxOffice, TypeOrmModule],
 })
 export class SeatingModule {}

@@ -102,3 +102,30 @@ export const WRITE_NEW = `
   FROM unnest($15::bigint[], $16::booking_status[], $17::booking_status[], $18::text[], $19::bigint[])
     WITH ORDINALITY AS w(booking_id, from_status, to_status, reason, cause, step)
   ORDER BY w.step`;
+
+/** Those of the keys $2 of routes $1 that nobody else has in work: locked until the end of the transaction. */
+export const TRY_LOCK_KEYS = `
+  SELECT route, key FROM unnest($1::text[], $2::text[]) AS wish(route, key)
+  WHERE pg_try_advisory_xact_lock(hashtextextended(route || ' ' || key, 0))`;
+
+/** How long an answer is repeated for its key. */
+const KEPT = "interval '24 hours'";
+
+export const FIND_KEYS = `
+  SELECT route, key, fingerprint, status, body FROM idempotency_keys
+  JOIN unnest($1::text[], $2::text[]) AS wish(route, key) USING (route, key)
+  WHERE created_at > clock_timestamp() - ${KEPT}`;
+
+/** One that is there already is too old to be repeated. */
+export const KEEP_KEYS = `
+  INSERT INTO idempotency_keys (route, key, fingerprint, status, body, created_at)
+  SELECT route, key, fingerprint, status, body, clock_timestamp()
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::text[]) AS w(route, key, fingerprint, status, body)
+  ON CONFLICT (route, key) DO UPDATE SET fingerprint = excluded.fingerprint, status = excluded.status,
+    body = excluded.body, created_at = excluded.created_at`;
+
+/** Forgets at most $1 of the keys that are too old, the oldest first. */
+export const FORGET_KEYS = `
+  DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM idempotency_keys WHERE created_at <= clock_timestamp() - ${KEPT}
+    ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED))`;

@@ -9,6 +9,7 @@ import { Database } from '../../src/database/database.js';
 import { DatabaseModule } from '../../src/database/database.module.js';
 import { auditDatabase } from '../../src/cli/audit/audit-database.js';
 import { BoxOffice } from '../../src/seating/box-office.js';
+import { IdempotencyCleanup } from '../../src/seating/idempotency-cleanup.js';
 import { SeatingModule } from '../../src/seating/seating.module.js';
 import { SeatingTransaction } from '../../src/seating/seating-transaction.js';
 import { eventually } from './eventually.js';
@@ -20,6 +21,7 @@ class Root {}
 export interface TestBoxOffice {
   boxOffice: BoxOffice;
   transaction: SeatingTransaction;
+  cleanup: IdempotencyCleanup;
   close(): Promise<void>;
 }
 
@@ -33,7 +35,12 @@ export async function openBoxOffice(url: string, variables: Record<string, strin
     { logger: ['fatal'], abortOnError: false },
   );
   await app.get(Database).connect();
-  return { boxOffice: app.get(BoxOffice), transaction: app.get(SeatingTransaction), close: () => app.close() };
+  return {
+    boxOffice: app.get(BoxOffice),
+    transaction: app.get(SeatingTransaction),
+    cleanup: app.get(IdempotencyCleanup),
+    close: () => app.close(),
+  };
 }
 
 /** A connection past the service: to prepare, to hold locks, and to look. */
