@@ -3,7 +3,7 @@ import { AppError } from '../common/app-error.js';
 
 export const BODY_LIMIT_BYTES = 64 * 1_024;
 
-/** Takes JSON objects as bodies, and nothing else. */
+/** Takes JSON objects as bodies, and nothing else; and no field, of a body or a query, that every object has. */
 export function acceptJsonObjects(fastify: FastifyInstance): void {
   // `__proto__` and `constructor.prototype` in a body are refused, not obeyed.
   const parse = fastify.getDefaultJsonParser('error', 'error');
@@ -20,11 +20,14 @@ export function acceptJsonObjects(fastify: FastifyInstance): void {
       } else done(refuseInherited(body) ?? refuseNested(body), body);
     });
   });
+  fastify.addHook('preValidation', ({ query }, _reply, done) => {
+    done(refuseInherited(query as object) ?? undefined);
+  });
 }
 
 /** What every object inherits is no field either, and the validation does not see it. */
-function refuseInherited(body: object): AppError | null {
-  const field = Object.keys(body).find((key) => key in Object.prototype);
+function refuseInherited(fields: object): AppError | null {
+  const field = Object.keys(fields).find((key) => key in Object.prototype);
   if (field === undefined) return null;
   const message = `${field} is not a field of this request: remove it`;
   return new AppError('invalid', 'VALIDATION_FAILED', message, { field, errors: [{ field, message }] });

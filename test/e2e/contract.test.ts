@@ -677,6 +677,8 @@ describe('the contract over HTTP', () => {
       ]),
       ['page=2', 'page', 'page is not a field of this request: remove it'],
       ['topic[]=a', 'topic[]', 'topic[] is not a field of this request: remove it'],
+      ['toString=a', 'toString', 'toString is not a field of this request: remove it'],
+      ['constructor=a&topic=b', 'constructor', 'constructor is not a field of this request: remove it'],
     ] as [string, string, string][])('refuses ?%s', async (query, field, message) => {
       expect(await get(`/conferences?${query}`)).toEqual(wrong(field, message));
     });
