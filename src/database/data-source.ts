@@ -4,13 +4,20 @@ export interface DatabaseSettings {
   url: string;
   poolMax: number;
   poolMinIdle: number;
+  /** False for a command whose statements may take long: whoever sets `statement_timeout` for one of them is obeyed. */
+  isHurried?: boolean;
 }
 
 /**
  * How the service talks to PostgreSQL. Nothing waits for ever: not for a connection (2 s), a lock (2 s), a statement
  * (5 s; 8 s where not even an error comes back), nor for an instance that froze in the middle of a transaction (2 s).
  */
-export function dataSourceOptions({ url, poolMax, poolMinIdle }: DatabaseSettings): DataSourceOptions {
+export function dataSourceOptions({
+  url,
+  poolMax,
+  poolMinIdle,
+  isHurried = true,
+}: DatabaseSettings): DataSourceOptions {
   return {
     type: 'postgres',
     url,
@@ -27,7 +34,7 @@ export function dataSourceOptions({ url, poolMax, poolMinIdle }: DatabaseSetting
       lock_timeout: 2_000,
       statement_timeout: 5_000,
       // Of the client: a network that swallows packets says nothing at all.
-      query_timeout: 8_000,
+      ...(isHurried ? { query_timeout: 8_000 } : {}),
       idle_in_transaction_session_timeout: 2_000,
     },
   };

@@ -2,6 +2,8 @@ import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { auditDatabase, inSnapshot, type Finding, type Query } from '../../src/cli/audit/audit-database.js';
 import { auditRules } from '../../src/cli/audit/rules.js';
+import { openDatabase } from '../../src/cli/open-database.js';
+import { parseEnvironment } from '../../src/config/environment.js';
 import { dataSourceOptions } from '../../src/database/data-source.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { startProcess } from '../support/processes.js';
@@ -198,6 +200,18 @@ describe('the audit', () => {
     } finally {
       await client.query('UPDATE conferences SET waitlisted = 2 WHERE conference_id = 1');
       await dataSource.destroy();
+    }
+  });
+
+  it('may take longer than a request may', async () => {
+    const environment = parseEnvironment({ DATABASE_URL: database.url });
+    const opened = await openDatabase(environment, { log: () => undefined, migrate: false });
+    try {
+      expect(await inSnapshot(opened.dataSource, (read) => read('SELECT 1 AS done FROM pg_sleep(8.5)'))).toHaveLength(
+        1,
+      );
+    } finally {
+      await opened.close();
     }
   });
 
