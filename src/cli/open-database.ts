@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import type { Environment } from '../config/environment.js';
 import { databaseAddress, dataSourceOptions } from '../database/data-source.js';
 import { EmbeddedPostgresError, findEmbeddedDatabase, startEmbeddedPostgres } from '../database/embedded-postgres.js';
-import { isDatabaseAway, sqlState } from '../database/failures.js';
+import { isDatabaseAway, isTransient, sqlState } from '../database/failures.js';
 import { missingMigrations, runMigrations } from '../database/migrate.js';
 import { CannotRun } from './client-program.js';
 
@@ -96,6 +96,7 @@ export function toSentence(error: unknown, { url, origin }: Pick<LocatedDatabase
     const advice = origin === 'DATABASE_URL' ? 'start it, or correct DATABASE_URL' : 'run the command again';
     return new CannotRun(`${where} cannot be reached (${reason}): ${advice}.`);
   }
+  if (isTransient(error)) return new CannotRun(`${where} is in use (${reason}): run the command again.`);
   // The classes of a refused user, a database that does not exist, and a user who may not do this.
   if (/^(28|3D|42501)/.test(sqlState(error) ?? '')) {
     return new CannotRun(`${where} cannot be used (${reason}): correct DATABASE_URL.`);

@@ -1,5 +1,11 @@
 import { migrations } from '#migrations';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager, MigrationExecutor } from 'typeorm';
+
+/**
+ * Of the session that migrates, once it has its turn: a statement may take as long as it takes, but waiting for a table
+ * would make everybody else wait behind it, and a process that froze must keep neither its locks nor its turn.
+ */
+const LIMITS = `SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '2s'; SET idle_session_timeout = '10s'`;
 
 /** Any number that no other program takes for the same purpose in the same database. */
 const MIGRATION_LOCK = 7_301_940_521;
@@ -12,62 +18,70 @@ export interface MigrationReport {
 }
 
 /**
- * Brings the schema up to what this code needs. Safe when many instances start together: they take turns, on a
- * connection of their own where no `lock_timeout` ends the wait.
+ * Brings the schema up to what this code needs. Safe when many instances start together: they take turns.
+ * @throws where a table is in use for longer than 2 s: nothing was changed, and it may be tried again
  */
 export function runMigrations(url: string): Promise<MigrationReport> {
-  return withLock(url, async (dataSource) => {
-    const unknown = await unknownMigrations(dataSource);
-    const done = await dataSource.runMigrations({ transaction: 'each' });
+  return inTurn(url, async (session, executor) => {
+    const unknown = await unknownMigrations(session);
+    const done = await executor.executePendingMigrations();
     return { done: done.map(({ name }) => name), unknown };
   });
 }
 
 /** Takes back the newest migration. */
 export function revertMigration(url: string): Promise<MigrationReport> {
-  return withLock(url, async (dataSource) => {
-    const before = await executedMigrations(dataSource);
-    await dataSource.undoLastMigration({ transaction: 'each' });
-    const after = new Set(await executedMigrations(dataSource));
+  return inTurn(url, async (session, executor) => {
+    const before = await executedMigrations(session);
+    await executor.undoLastMigration();
+    const after = new Set(await executedMigrations(session));
     return { done: before.filter((name) => !after.has(name)), unknown: [] };
   });
 }
 
 /** The names of the migrations that the database still lacks. */
 export async function missingMigrations(dataSource: DataSource): Promise<string[]> {
-  const executed = new Set(await executedMigrations(dataSource));
+  const executed = new Set(await executedMigrations(dataSource.manager));
   return migrations.map(({ name }) => name).filter((name) => !executed.has(name));
 }
 
-async function withLock<T>(url: string, work: (dataSource: DataSource) => Promise<T>): Promise<T> {
+/** All in one session: whatever ends it gives the turn to the next. */
+async function inTurn<T>(
+  url: string,
+  work: (session: EntityManager, executor: MigrationExecutor) => Promise<T>,
+): Promise<T> {
   const dataSource = new DataSource({
     type: 'postgres',
     url,
     migrations,
-    poolSize: 2,
+    poolSize: 1,
     connectTimeoutMS: 5_000,
     logging: false,
+    extra: { keepAlive: true },
   });
   await dataSource.initialize();
-  const lock = dataSource.createQueryRunner();
+  const session = dataSource.createQueryRunner();
   try {
-    await lock.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    return await work(dataSource);
+    await session.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await session.query(LIMITS);
+    const executor = new MigrationExecutor(dataSource, session);
+    executor.transaction = 'each';
+    return await work(session.manager, executor);
   } finally {
-    await lock.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(() => undefined);
-    await lock.release();
+    // The lock goes with the session.
+    await session.release();
     await dataSource.destroy();
   }
 }
 
-async function executedMigrations(dataSource: DataSource): Promise<string[]> {
-  const [table] = await dataSource.query<{ name: string | null }[]>(`SELECT to_regclass('migrations') AS name`);
+async function executedMigrations(manager: EntityManager): Promise<string[]> {
+  const [table] = await manager.query<{ name: string | null }[]>(`SELECT to_regclass('migrations') AS name`);
   if (table === undefined || table.name === null) return [];
-  const rows = await dataSource.query<{ name: string }[]>('SELECT name FROM migrations ORDER BY id');
+  const rows = await manager.query<{ name: string }[]>('SELECT name FROM migrations ORDER BY id');
   return rows.map(({ name }) => name);
 }
 
-async function unknownMigrations(dataSource: DataSource): Promise<string[]> {
+async function unknownMigrations(session: EntityManager): Promise<string[]> {
   const known = new Set(migrations.map(({ name }) => name));
-  return (await executedMigrations(dataSource)).filter((name) => !known.has(name));
+  return (await executedMigrations(session)).filter((name) => !known.has(name));
 }
