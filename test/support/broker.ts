@@ -194,14 +194,16 @@ async function startInDocker(): Promise<Broker> {
   }
 }
 
-function canInstall(): boolean {
+/** Whether packages can be installed here: as root, on Debian or Ubuntu. */
+export function canInstall(): boolean {
   const isDebian =
     existsSync('/etc/os-release') && /^ID(_LIKE)?=.*\b(debian|ubuntu)/m.test(readFileSync('/etc/os-release', 'utf8'));
   return process.getuid?.() === 0 && isDebian && canRun('apt-get', ['--version']);
 }
 
-function install(): void {
-  process.stdout.write('The tests need RabbitMQ: installing the Debian package rabbitmq-server …\n');
+/** Installs a Debian package, and starts nothing of it. Errors: what apt-get said. */
+export function install(debianPackage: string, what: string): void {
+  process.stdout.write(`The tests need ${what}: installing the Debian package ${debianPackage} …\n`);
   // Debian starts what it installs, unless this script, by its exit code, forbids it.
   const policy = '/usr/sbin/policy-rc.d';
   const aside = `${policy}.before-booking-tests`;
@@ -211,7 +213,7 @@ function install(): void {
     chmodSync(policy, 0o755);
     const env = { DEBIAN_FRONTEND: 'noninteractive' };
     runOrThrow('apt-get', ['update', '--quiet'], env);
-    runOrThrow('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', 'rabbitmq-server'], env);
+    runOrThrow('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', debianPackage], env);
   } finally {
     rmSync(policy, { force: true });
     if (existsSync(aside)) renameSync(aside, policy);
@@ -227,7 +229,7 @@ function install(): void {
 export async function startBroker(): Promise<Broker> {
   if (findServerScript() === null) {
     if (canRun('docker', ['info'])) return startInDocker();
-    if (canInstall()) install();
+    if (canInstall()) install('rabbitmq-server', 'RabbitMQ');
   }
   const script = findServerScript();
   if (script === null)
