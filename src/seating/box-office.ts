@@ -10,12 +10,8 @@ import type { Answered, Idempotency } from './idempotency.js';
 import { Batch, Lane, overloaded, Slots, timedOut, type Waiting } from './lane.js';
 import { type Instant, isTimer, type Outcome, type Refusal, type RequestCommand, type TimerCommand } from './model.js';
 import { REFUSALS } from './refusals.js';
-import {
-  type BusyConference,
-  type SeatingRequest,
-  type SeatingResult,
-  SeatingTransaction,
-} from './seating-transaction.js';
+import type { BusyConference } from './seating-locks.js';
+import { type SeatingRequest, type SeatingResult, SeatingTransaction } from './seating-transaction.js';
 
 /** At most so many commands in one transaction. */
 const BATCH = 256;

@@ -7,11 +7,12 @@ import { Booking } from './booking.entity.js';
 import { BookingTransition } from './booking-transition.entity.js';
 import { BoxOffice } from './box-office.js';
 import { IdempotencyCleanup } from './idempotency-cleanup.js';
+import { SeatingLocks } from './seating-locks.js';
 import { SeatingTransaction } from './seating-transaction.js';
 
 @Module({
   imports: [MessagingModule, TypeOrmModule.forFeature([Conference, User, Booking, BookingTransition])],
-  providers: [SeatingTransaction, BoxOffice, IdempotencyCleanup],
+  providers: [SeatingLocks, SeatingTransaction, BoxOffice, IdempotencyCleanup],
   exports: [BoxOffice, TypeOrmModule],
 })
 export class SeatingModule {}
