@@ -11,7 +11,7 @@ describe('the box office', () => {
   beforeAll(async () => {
     database = await createTestDatabase();
     backstage = await Backstage.open(database.url);
-    office = await openBoxOffice(database.url, { CONFIRMATION_WINDOW_SECONDS: '60' });
+    office = await openBoxOffice(database.url, { CONFIRMATION_WINDOW_SECONDS: '3600' });
   });
 
   afterEach(async () => {
