@@ -115,7 +115,7 @@ export async function openOffers(world: World, count: number, startMs?: number):
 }
 
 /** How late every offer that was missed was ended, ms, by the database's clock: the deadline is a window after the offer. */
-export async function latenessOfMissed(backstage: Backstage, windowSeconds: number): Promise<number[]> {
+export async function latenessOfMissed(backstage: Pick<Backstage, 'query'>, windowSeconds: number): Promise<number[]> {
   const rows = await backstage.query<{ late: number }>(
     `SELECT (extract(epoch FROM at - offered_at) - $1)::float8 * 1000 AS late FROM (
        SELECT *, lag(at) OVER (PARTITION BY booking_id ORDER BY transition_id) AS offered_at FROM booking_transitions
