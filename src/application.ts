@@ -62,6 +62,13 @@ export async function createApplication(
   const server = app.getHttpServer();
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   const drain = app.get(Drain);
+  server.on('connection', () => drain.countArrival());
+  fastify.addHook('onRequest', (request, _reply, done) => {
+    drain.countArrival();
+    // Who asks for the health wants to know now.
+    if (drain.hold === null || request.url.startsWith('/health/')) done();
+    else void drain.hold.then(() => done());
+  });
   fastify.addHook('onSend', (_request, reply, payload, done) => {
     if (drain.isDraining) void reply.header('Connection', 'close');
     done(null, payload);

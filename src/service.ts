@@ -11,6 +11,8 @@ import { startTimers } from './messaging/messaging.module.js';
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 /** A signal that comes again within this is the same one. */
 const ECHO_MS = 1_000;
+/** The port is opened when requests can be served, or after this: then there is at least the health to tell. */
+const LISTEN_WITHIN_MS = 1_000;
 /** Requests in flight are answered within this; a connection that is still open then is cut. */
 const ANSWER_WITHIN_MS = 6_000;
 /** All of the stop, the delay before it not counted. */
@@ -35,8 +37,11 @@ export async function runService(environment: Environment, logger: LoggerService
     }
     const app = await createApplication(environment, logger);
     const { host, port } = environment.http;
-    await app.listen(port, host);
+    await app.init();
     const connected = app.get(Database).connect();
+    // A balancer that only sees whether a port is open sends requests as soon as it is.
+    await Promise.race([connected, stopped, pause(LISTEN_WITHIN_MS)]);
+    await app.listen(port, host);
     void connected.then((isConnected) => {
       if (!isConnected) return;
       announce(environment, logger);
@@ -85,16 +90,20 @@ async function stop(
   logger: LoggerService,
   onTooLate: () => void,
 ): Promise<void> {
-  app.get(Drain).begin();
+  const drain = app.get(Drain);
+  drain.begin();
   logger.log('stopping', 'Service');
   await pause(delayMs);
   const giveUp = setTimeout(() => {
     logger.error('not everything was finished in time', undefined, 'Service');
     onTooLate();
   }, STOP_WITHIN_MS).unref();
+  // Without a delay there is nobody who would send requests elsewhere.
+  if (delayMs > 0) await drain.quieten();
   const server = app.getHttpServer();
   const answered = new Promise((done) => server.close(done));
   server.closeIdleConnections();
+  drain.letGo();
   const cut = setTimeout(() => server.closeAllConnections(), ANSWER_WITHIN_MS);
   await answered;
   clearTimeout(cut);

@@ -1,18 +1,10 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { connect } from 'amqplib';
 import { findFreePort } from '../../src/database/postgres-server.js';
+import { canInstall, canRun, findProgram, install, runOrThrow } from './debian.js';
 import { eventually } from './eventually.js';
 
 const IMAGE = 'rabbitmq:4-alpine';
@@ -62,10 +54,7 @@ async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Pro
  * The installed server's script, or null. Debian puts a wrapper into the path which changes the user and the folders,
  * so the script behind it comes first.
  */
-function findServerScript(): string | null {
-  const folders = ['/usr/lib/rabbitmq/bin', ...(process.env.PATH ?? '').split(delimiter)];
-  return folders.map((folder) => join(folder, 'rabbitmq-server')).find((path) => existsSync(path)) ?? null;
-}
+const findServerScript = (): string | null => findProgram('rabbitmq-server', ['/usr/lib/rabbitmq/bin']);
 
 async function startInstalled(script: string): Promise<Broker> {
   const home = mkdtempSync(join(tmpdir(), 'booking-broker-'));
@@ -144,20 +133,6 @@ async function startInstalled(script: string): Promise<Broker> {
   }
 }
 
-function canRun(program: string, args: string[]): boolean {
-  return spawnSync(program, args, { stdio: 'ignore', timeout: 20_000 }).status === 0;
-}
-
-function runOrThrow(program: string, args: string[], env: Record<string, string> = {}): string {
-  const { status, stdout, stderr, error } = spawnSync(program, args, {
-    encoding: 'utf8',
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  if (status === 0) return stdout.trim();
-  throw new Error(`\`${program} ${args.join(' ')}\` failed: ${error?.message ?? stderr.trim()}`);
-}
-
 async function startInDocker(): Promise<Broker> {
   // A port that is chosen here stays the same over a restart of the container.
   const port = await findFreePort();
@@ -194,32 +169,6 @@ async function startInDocker(): Promise<Broker> {
   }
 }
 
-/** Whether packages can be installed here: as root, on Debian or Ubuntu. */
-export function canInstall(): boolean {
-  const isDebian =
-    existsSync('/etc/os-release') && /^ID(_LIKE)?=.*\b(debian|ubuntu)/m.test(readFileSync('/etc/os-release', 'utf8'));
-  return process.getuid?.() === 0 && isDebian && canRun('apt-get', ['--version']);
-}
-
-/** Installs a Debian package, and starts nothing of it. Errors: what apt-get said. */
-export function install(debianPackage: string, what: string): void {
-  process.stdout.write(`The tests need ${what}: installing the Debian package ${debianPackage} …\n`);
-  // Debian starts what it installs, unless this script, by its exit code, forbids it.
-  const policy = '/usr/sbin/policy-rc.d';
-  const aside = `${policy}.before-booking-tests`;
-  if (existsSync(policy)) renameSync(policy, aside);
-  try {
-    writeFileSync(policy, '#!/bin/sh\nexit 101\n');
-    chmodSync(policy, 0o755);
-    const env = { DEBIAN_FRONTEND: 'noninteractive' };
-    runOrThrow('apt-get', ['update', '--quiet'], env);
-    runOrThrow('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', debianPackage], env);
-  } finally {
-    rmSync(policy, { force: true });
-    if (existsSync(aside)) renameSync(aside, policy);
-  }
-}
-
 /**
  * Starts a RabbitMQ for the tests alone: the installed one, else one in Docker, else (as root on Debian or Ubuntu) one
  * that is installed now. It takes about 10 s.
@@ -229,7 +178,7 @@ export function install(debianPackage: string, what: string): void {
 export async function startBroker(): Promise<Broker> {
   if (findServerScript() === null) {
     if (canRun('docker', ['info'])) return startInDocker();
-    if (canInstall()) install('rabbitmq-server', 'RabbitMQ');
+    if (canInstall()) install('rabbitmq-server');
   }
   const script = findServerScript();
   if (script === null)

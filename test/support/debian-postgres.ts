@@ -13,7 +13,7 @@ import {
   startServer,
   stopServer,
 } from '../../src/database/postgres-server.js';
-import { canInstall, install } from './broker.js';
+import { canInstall, install } from './debian.js';
 
 const VERSIONS = '/usr/lib/postgresql';
 /** All that is needed: `pg_dump` refuses a server that is newer than itself, and the embedded PostgreSQL brings none. */
@@ -45,7 +45,7 @@ function findPrograms(): string | null {
  * Errors: one sentence where it is missing and cannot be installed.
  */
 export async function startDebianPostgres(): Promise<DebianPostgres> {
-  if (findPrograms() === null && canInstall()) install('postgresql', 'PostgreSQL with pg_dump');
+  if (findPrograms() === null && canInstall()) install('postgresql');
   const programs = findPrograms();
   if (programs === null) {
     throw new Error(`The tests need PostgreSQL with pg_dump in ${VERSIONS}: install the Debian package postgresql.`);

@@ -1,0 +1,132 @@
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { ApiClient } from '../../src/cli/api-client.js';
+import { findFreePort } from '../../src/database/postgres-server.js';
+import { type Gateway, startGateway } from '../support/gateway.js';
+import { runCommand } from '../support/processes.js';
+import { Cluster, CLUSTER_TIMEOUT_MS, Load } from './cluster.js';
+
+const CLIENTS = 12;
+
+describe('three API and two worker instances behind nginx', () => {
+  let cluster: Cluster;
+
+  beforeAll(async () => {
+    cluster = await Cluster.start({ windowSeconds: 2 });
+  }, CLUSTER_TIMEOUT_MS);
+  afterAll(() => cluster.stop(), CLUSTER_TIMEOUT_MS);
+
+  it('pass the ten scenarios, and each API instance takes its part', async () => {
+    const { code, output } = await runCommand('cli/scenarios/main', ['--url', cluster.gateway.url]);
+    if (code !== 0) expect(output).toBe('');
+    expect(output.trimEnd().split('\n').at(-1)).toBe('10 passed, 0 failed');
+    for (const api of cluster.apis) expect(cluster.countAnsweredBy(api)).toBeGreaterThan(10);
+  }, CLUSTER_TIMEOUT_MS);
+
+  it('fail no GET, and book nothing twice, when one is killed; and it is used again when it is back', async () => {
+    const { apis, backstage, gateway } = cluster;
+    await backstage.addConference('Busy', 1_000_000);
+    const load = new Load(gateway.url, 'Busy', await backstage.addUsers('load', 60_000), CLIENTS);
+    await load.progress(500);
+    const [victim] = apis;
+    if (victim === undefined) throw new Error('There is no instance');
+    await victim.stop('SIGKILL');
+    await load.progress(500);
+    await cluster.whenUsed(await cluster.restart(victim));
+    const { bookings, looks } = await load.stop();
+
+    expect(looks.filter(({ status }) => status !== 200)).toEqual([]);
+    const refused = [...bookings].filter(([, { status }]) => status !== 201);
+    // Each client had one request on its way at most.
+    expect(refused.length).toBeLessThanOrEqual(CLIENTS);
+    for (const [, answer] of refused) {
+      expect(answer).toMatchObject({
+        status: 503,
+        headers: { 'retry-after': '1' },
+        body: { message: expect.stringMatching(/./) as string, code: 'GATEWAY_UNAVAILABLE' },
+      });
+    }
+    const kept = await backstage.query<{ user_id: string; count: number }>(
+      'SELECT user_id, count(*)::int AS count FROM bookings WHERE user_id = ANY ($1) GROUP BY user_id',
+      [[...bookings.keys()]],
+    );
+    const counts = new Map(kept.map(({ user_id, count }) => [user_id, count]));
+    for (const [user, { status }] of bookings) {
+      if (status === 201) expect([user, counts.get(user)]).toEqual([user, 1]);
+      else expect([0, 1]).toContain(counts.get(user) ?? 0);
+    }
+    expect(await backstage.brokenRules(2)).toEqual([]);
+  }, CLUSTER_TIMEOUT_MS);
+});
+
+describe('the gateway', () => {
+  let gateway: Gateway | undefined;
+  const closings: (() => unknown)[] = [];
+
+  afterEach(async () => {
+    await gateway?.stop();
+    gateway = undefined;
+    for (const close of closings.splice(0)) close();
+  });
+
+  it('passes on the real address of the client, the path as it came, and connections that stay open', async () => {
+    const seen: { url: string; headers: IncomingHttpHeaders; port: number }[] = [];
+    const backend = createServer(({ url = '', headers, socket }, response) => {
+      seen.push({ url, headers, port: socket.remotePort ?? 0 });
+      response.setHeader('Content-Type', 'application/json').end('{}');
+    });
+    backend.listen(0, '127.0.0.1');
+    await once(backend, 'listening');
+    closings.push(() => backend.close());
+    gateway = await startGateway([`http://127.0.0.1:${(backend.address() as AddressInfo).port}`]);
+    seen.length = 0;
+    const { host } = new URL(gateway.url);
+    for (const path of ['/conference/Systems%20Day%2F1/bookings', '/conferences?topic=type%20systems&limit=10']) {
+      const headers = { 'X-Forwarded-For': '203.0.113.9', 'X-Forwarded-Proto': 'gopher' };
+      await (await fetch(gateway.url + path, { headers })).arrayBuffer();
+      expect(seen.at(-1)).toMatchObject({
+        url: path,
+        headers: { host, 'x-forwarded-for': '127.0.0.1', 'x-forwarded-proto': 'http' },
+      });
+      expect(seen.at(-1)?.headers.connection).not.toBe('close');
+    }
+    expect(gateway.requests().at(-1)).toMatchObject({ client: '127.0.0.1', status: 200 });
+  });
+
+  it('answers in the form of the service where it answers itself', async () => {
+    const nobody = await findFreePort();
+    gateway = await startGateway([`http://127.0.0.1:${nobody}`]);
+    const api = new ApiClient(new URL(gateway.url));
+    closings.push(() => api.close());
+    for (const request of [
+      () => api.send('GET', '/conferences'),
+      () => api.send('POST', '/cancel', { booking_id: 1 }),
+      () => api.send('GET', '/health/ready'),
+    ]) {
+      expect(await request()).toMatchObject({
+        status: 503,
+        headers: { 'retry-after': '1', 'content-type': 'application/json' },
+        body: { code: 'GATEWAY_UNAVAILABLE' },
+      });
+    }
+    expect(await api.send('POST', '/user', { user_id: 'a'.repeat(70_000), topics: [] })).toMatchObject({
+      status: 413,
+      headers: { 'content-type': 'application/json' },
+      body: { message: 'The body is too large: send at most 64 KiB', code: 'BODY_TOO_LARGE' },
+    });
+    expect(await sendRaw(gateway.url, 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n')).toMatch(
+      /^HTTP\/1\.1 400 [^]*"code":"MALFORMED_REQUEST"}$/,
+    );
+    expect(await sendRaw(gateway.url, `GET /${'a'.repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`)).toMatch(
+      /^HTTP\/1\.1 404 [^]*"code":"ROUTE_NOT_FOUND"}$/,
+    );
+  });
+});
+
+async function sendRaw(url: string, request: string): Promise<string> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  socket.end(request);
+  return text(socket);
+}
