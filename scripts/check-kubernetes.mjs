@@ -17,7 +17,8 @@ const kustomization = parse(readFileSync(join(folder, 'kustomization.yaml'), 'ut
 const files = readdirSync(folder).filter((name) => name !== 'kustomization.yaml');
 const named = kustomization.resources ?? [];
 for (const name of files) if (!named.includes(name)) mistakes.push(`kustomization.yaml does not name ${name}`);
-for (const name of named) if (!files.includes(name)) mistakes.push(`kustomization.yaml names ${name}, which is not there`);
+for (const name of named)
+  if (!files.includes(name)) mistakes.push(`kustomization.yaml names ${name}, which is not there`);
 
 const objects = named
   .filter((name) => files.includes(name))
@@ -34,7 +35,9 @@ const find = (kind, name) => ofKind(kind).find(({ metadata }) => metadata?.name 
 /** One TypeScript source that assigns every object to the type of its kind. */
 function checkTypes() {
   const typed = objects.flatMap(({ where, ...object }) => {
-    const [group, version] = object.apiVersion?.includes('/') ? object.apiVersion.split('/') : ['core', object.apiVersion];
+    const [group, version] = object.apiVersion?.includes('/')
+      ? object.apiVersion.split('/')
+      : ['core', object.apiVersion];
     if (GROUPS[group] !== undefined) return [{ where, object, type: `${GROUPS[group]}/${version}` }];
     mistakes.push(`${where}: apiVersion ${object.apiVersion} is not known here`);
     return [];
@@ -81,14 +84,17 @@ function checkAgreement() {
     }
     const graceSeconds = Number(settings.SHUTDOWN_DELAY_SECONDS ?? 0) + STOP_SECONDS;
     if (kind === 'Deployment' && !(pod.terminationGracePeriodSeconds > graceSeconds)) {
-      mistakes.push(`${where}: terminationGracePeriodSeconds must be more than ${graceSeconds}: the delay and the stop`);
+      mistakes.push(
+        `${where}: terminationGracePeriodSeconds must be more than ${graceSeconds}: the delay and the stop`,
+      );
     }
     for (const spread of pod?.topologySpreadConstraints ?? []) {
       if (!isSelectedBy(spread.labelSelector?.matchLabels, metadata?.labels)) {
         mistakes.push(`${where}: a topologySpreadConstraint does not select its pods`);
       }
     }
-    for (const container of pod?.containers ?? []) checkContainer(where, kind, container, configuration, expectVariable);
+    for (const container of pod?.containers ?? [])
+      checkContainer(where, kind, container, configuration, expectVariable);
   }
   for (const { where, metadata } of objects) {
     const label = metadata?.labels?.['app.kubernetes.io/name'];
@@ -97,7 +103,8 @@ function checkAgreement() {
   for (const { where, spec } of [...ofKind('Service'), ...ofKind('PodDisruptionBudget')]) {
     const selector = spec?.selector?.matchLabels ?? spec?.selector;
     const selected = pods.filter((each) => isSelectedBy(selector, each.spec?.template?.metadata?.labels));
-    if (selected.length !== 1) mistakes.push(`${where}: its selector selects the pods of ${selected.length} objects, not of 1`);
+    if (selected.length !== 1)
+      mistakes.push(`${where}: its selector selects the pods of ${selected.length} objects, not of 1`);
     const ports = selected.flatMap((each) => each.spec.template.spec.containers.flatMap(({ ports: own }) => own ?? []));
     for (const { targetPort } of spec?.ports ?? []) {
       if (!ports.some(({ name, containerPort }) => targetPort === name || targetPort === containerPort)) {
@@ -109,7 +116,8 @@ function checkAgreement() {
     const { kind, name } = spec?.scaleTargetRef ?? {};
     const target = find(kind, name);
     if (target === undefined) mistakes.push(`${where}: there is no ${kind} ${name} to scale`);
-    else if (target.spec?.replicas !== undefined) mistakes.push(`${where}: ${kind} ${name} must not say replicas as well`);
+    else if (target.spec?.replicas !== undefined)
+      mistakes.push(`${where}: ${kind} ${name} must not say replicas as well`);
   }
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Answer, ApiClient } from '../../src/cli/api-client.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -9,6 +10,7 @@ import { Queues } from './support.js';
 export const API_ONLY = { ENABLE_QUEUE_CONSUMERS: 'false' };
 export const WORKER_ONLY = { WORKER_ONLY: 'true' };
 
+const THINK_MS = 20;
 /** Five processes and nginx are to be started, and ended. */
 export const CLUSTER_TIMEOUT_MS = 180_000;
 
@@ -133,6 +135,8 @@ export class Load {
       const { answer } = await this.api.book(user, conference);
       this.journal.bookings.set(user, answer);
       this.journal.looks.push(await this.api.send('GET', `/user/${user}/bookings`));
+      // Room for an instance that starts beside the load.
+      await pause(THINK_MS);
     }
   }
 }

@@ -6,7 +6,7 @@ import { findFreePort } from '../../src/database/postgres-server.js';
 import { eventually } from './eventually.js';
 
 const ROOT = resolve(__dirname, '../..');
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
 
 export interface ProcessOptions {
@@ -107,7 +107,7 @@ export function startProcess(
  * Starts the service, `dist/main.js`, on a free port and waits until it answers.
  *
  * Stop it in the test, or in the `afterAll` of a `describe`: hooks at the top of a file run after the one that looks for
- * leaked processes. Errors: it ended, or did not answer within 30 s; with its output.
+ * leaked processes. Errors: it ended, or did not answer within 60 s; with its output.
  */
 export async function startService(
   env: Record<string, string> = {},

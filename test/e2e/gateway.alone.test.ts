@@ -18,47 +18,55 @@ describe('three API and two worker instances behind nginx', () => {
   }, CLUSTER_TIMEOUT_MS);
   afterAll(() => cluster.stop(), CLUSTER_TIMEOUT_MS);
 
-  it('pass the ten scenarios, and each API instance takes its part', async () => {
-    const { code, output } = await runCommand('cli/scenarios/main', ['--url', cluster.gateway.url]);
-    if (code !== 0) expect(output).toBe('');
-    expect(output.trimEnd().split('\n').at(-1)).toBe('10 passed, 0 failed');
-    for (const api of cluster.apis) expect(cluster.countAnsweredBy(api)).toBeGreaterThan(10);
-  }, CLUSTER_TIMEOUT_MS);
+  it(
+    'pass the ten scenarios, and each API instance takes its part',
+    async () => {
+      const { code, output } = await runCommand('cli/scenarios/main', ['--url', cluster.gateway.url]);
+      if (code !== 0) expect(output).toBe('');
+      expect(output.trimEnd().split('\n').at(-1)).toBe('10 passed, 0 failed');
+      for (const api of cluster.apis) expect(cluster.countAnsweredBy(api)).toBeGreaterThan(10);
+    },
+    CLUSTER_TIMEOUT_MS,
+  );
 
-  it('fail no GET, and book nothing twice, when one is killed; and it is used again when it is back', async () => {
-    const { apis, backstage, gateway } = cluster;
-    await backstage.addConference('Busy', 1_000_000);
-    const load = new Load(gateway.url, 'Busy', await backstage.addUsers('load', 60_000), CLIENTS);
-    await load.progress(500);
-    const [victim] = apis;
-    if (victim === undefined) throw new Error('There is no instance');
-    await victim.stop('SIGKILL');
-    await load.progress(500);
-    await cluster.whenUsed(await cluster.restart(victim));
-    const { bookings, looks } = await load.stop();
+  it(
+    'fail no GET, and book nothing twice, when one is killed; and it is used again when it is back',
+    async () => {
+      const { apis, backstage, gateway } = cluster;
+      await backstage.addConference('Busy', 1_000_000);
+      const load = new Load(gateway.url, 'Busy', await backstage.addUsers('load', 60_000), CLIENTS);
+      await load.progress(500);
+      const [victim] = apis;
+      if (victim === undefined) throw new Error('There is no instance');
+      await victim.stop('SIGKILL');
+      await load.progress(500);
+      await cluster.whenUsed(await cluster.restart(victim));
+      const { bookings, looks } = await load.stop();
 
-    expect(looks.filter(({ status }) => status !== 200)).toEqual([]);
-    const refused = [...bookings].filter(([, { status }]) => status !== 201);
-    // Each client had one request on its way at most.
-    expect(refused.length).toBeLessThanOrEqual(CLIENTS);
-    for (const [, answer] of refused) {
-      expect(answer).toMatchObject({
-        status: 503,
-        headers: { 'retry-after': '1' },
-        body: { message: expect.stringMatching(/./) as string, code: 'GATEWAY_UNAVAILABLE' },
-      });
-    }
-    const kept = await backstage.query<{ user_id: string; count: number }>(
-      'SELECT user_id, count(*)::int AS count FROM bookings WHERE user_id = ANY ($1) GROUP BY user_id',
-      [[...bookings.keys()]],
-    );
-    const counts = new Map(kept.map(({ user_id, count }) => [user_id, count]));
-    for (const [user, { status }] of bookings) {
-      if (status === 201) expect([user, counts.get(user)]).toEqual([user, 1]);
-      else expect([0, 1]).toContain(counts.get(user) ?? 0);
-    }
-    expect(await backstage.brokenRules(2)).toEqual([]);
-  }, CLUSTER_TIMEOUT_MS);
+      expect(looks.filter(({ status }) => status !== 200)).toEqual([]);
+      const refused = [...bookings].filter(([, { status }]) => status !== 201);
+      // Each client had one request on its way at most.
+      expect(refused.length).toBeLessThanOrEqual(CLIENTS);
+      for (const [, answer] of refused) {
+        expect(answer).toMatchObject({
+          status: 503,
+          headers: { 'retry-after': '1' },
+          body: { message: expect.stringMatching(/./) as string, code: 'GATEWAY_UNAVAILABLE' },
+        });
+      }
+      const kept = await backstage.query<{ user_id: string; count: number }>(
+        'SELECT user_id, count(*)::int AS count FROM bookings WHERE user_id = ANY ($1) GROUP BY user_id',
+        [[...bookings.keys()]],
+      );
+      const counts = new Map(kept.map(({ user_id, count }) => [user_id, count]));
+      for (const [user, { status }] of bookings) {
+        if (status === 201) expect([user, counts.get(user)]).toEqual([user, 1]);
+        else expect([0, 1]).toContain(counts.get(user) ?? 0);
+      }
+      expect(await backstage.brokenRules(2)).toEqual([]);
+    },
+    CLUSTER_TIMEOUT_MS,
+  );
 });
 
 describe('the gateway', () => {
