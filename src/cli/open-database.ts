@@ -64,7 +64,9 @@ export async function openDatabase(
 ): Promise<OpenDatabase> {
   const located = await locateDatabase({ database }, options.log);
   const { url, origin } = located;
-  const dataSource = new DataSource(dataSourceOptions({ url, poolMax: 2, poolMinIdle: 0, isHurried: false }));
+  const dataSource = new DataSource(
+    dataSourceOptions({ url, poolMax: 2, poolMinIdle: 0, pooler: database.pooler, isHurried: false }),
+  );
   const close = async (): Promise<void> => {
     if (dataSource.isInitialized) await dataSource.destroy();
     await located.close();

@@ -14,7 +14,7 @@ describe('parseEnvironment', () => {
   it('has a default for everything', () => {
     expect(parseEnvironment({})).toEqual({
       http: { host: '127.0.0.1', port: 8080 },
-      database: { url: null, poolMax: 10, poolMinIdle: 2, runMigrations: true },
+      database: { url: null, poolMax: 10, poolMinIdle: 2, pooler: 'none', runMigrations: true },
       broker: null,
       role: 'all',
       offers: { windowMs: 10_000, maxMissed: 0 },
@@ -68,6 +68,7 @@ describe('parseEnvironment', () => {
     ['MAX_MISSED_OFFERS', '1001'],
     ['SWEEP_INTERVAL_SECONDS', '0.04'],
     ['SHUTDOWN_DELAY_SECONDS', '61'],
+    ['DB_POOLER', 'session'],
     ['RUN_MIGRATIONS', 'yes'],
     ['ENABLE_QUEUE_CONSUMERS', '1'],
     ['LOG_LEVEL', 'loud'],
@@ -97,6 +98,14 @@ describe('parseEnvironment', () => {
   it('refuses the embedded database in production', () => {
     expect(mistakesOf({ NODE_ENV: 'production' })[0]).toContain('DATABASE_URL');
     expect(mistakesOf({ NODE_ENV: 'production', DATABASE_URL: 'postgres://u:p@db/booking' })).toEqual([]);
+  });
+
+  it('does not migrate through a pooler, and refuses to', () => {
+    expect(parseEnvironment({ DB_POOLER: 'transaction' }).database).toMatchObject({
+      pooler: 'transaction',
+      runMigrations: false,
+    });
+    expect(mistakesOf({ DB_POOLER: 'transaction', RUN_MIGRATIONS: 'true' })).toHaveLength(1);
   });
 
   it('never repeats a password', () => {

@@ -6,6 +6,7 @@ export interface Environment {
     url: string | null;
     poolMax: number;
     poolMinIdle: number;
+    pooler: Pooler;
     runMigrations: boolean;
   };
   /** `null`: no broker; the sweep alone keeps time. */
@@ -24,6 +25,10 @@ export interface Environment {
 
 /** `all`: API and timers; `api`: no timers, no sweep; `worker`: timers and sweep, and over HTTP only health. */
 export type Role = 'all' | 'api' | 'worker';
+
+const POOLERS = ['none', 'transaction'] as const;
+/** What stands between the service and PostgreSQL: nothing, or a pooler that gives out connections per transaction. */
+export type Pooler = (typeof POOLERS)[number];
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -46,6 +51,7 @@ export function parseEnvironment(variables: Variables): Environment {
   const read = new Reader(variables);
 
   const poolMax = read.number('DB_POOL_MAX_SIZE', { default: 10, min: 2, max: 200, integer: true });
+  const pooler = read.oneOf('DB_POOLER', POOLERS, 'none');
   const sweepDefaults = read.isSet('SWEEP_INTERVAL_SECONDS') ? null : { intervalMs: 5_000, quickIntervalMs: 250 };
   const sweepMs = read.milliseconds('SWEEP_INTERVAL_SECONDS', { default: 5, min: 0.05, max: 3_600 });
   const environment: Environment = {
@@ -62,7 +68,8 @@ export function parseEnvironment(variables: Variables): Environment {
         max: poolMax,
         integer: true,
       }),
-      runMigrations: read.flag('RUN_MIGRATIONS', true),
+      pooler,
+      runMigrations: read.flag('RUN_MIGRATIONS', pooler === 'none'),
     },
     broker: readBroker(read),
     role: readRole(read),
@@ -77,6 +84,11 @@ export function parseEnvironment(variables: Variables): Environment {
   if (environment.database.url === null && variables.NODE_ENV === 'production') {
     read.mistakes.push(
       'DATABASE_URL must be set when NODE_ENV is production: the embedded database is for development',
+    );
+  }
+  if (pooler === 'transaction' && environment.database.runMigrations) {
+    read.mistakes.push(
+      'RUN_MIGRATIONS=true and DB_POOLER=transaction exclude each other: migrate with `npm run migration:run`, past the pooler',
     );
   }
   if (read.mistakes.length > 0) throw new EnvironmentError(read.mistakes);

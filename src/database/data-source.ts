@@ -1,21 +1,34 @@
 import type { DataSourceOptions } from 'typeorm';
+import type { Pooler } from '../config/environment.js';
 
 export interface DatabaseSettings {
   url: string;
   poolMax: number;
   poolMinIdle: number;
+  pooler: Pooler;
   /** False for a command whose statements may take long: whoever sets `statement_timeout` for one of them is obeyed. */
   isHurried?: boolean;
 }
 
+/** What the server itself ends, ms: a statement that waits for a lock, one that takes long, an instance that froze. */
+export const SERVER_LIMITS = {
+  lock_timeout: 2_000,
+  statement_timeout: 5_000,
+  idle_in_transaction_session_timeout: 2_000,
+};
+
 /**
  * How the service talks to PostgreSQL. Nothing waits for ever: not for a connection (2 s), a lock (2 s), a statement
  * (5 s; 8 s where not even an error comes back), nor for an instance that froze in the middle of a transaction (2 s).
+ *
+ * What the server is to end is told to it when a connection is made, which costs no round trip. A pooler's connections are
+ * not made for this service: there the pooler tells it (see deploy/pgbouncer.ini).
  */
 export function dataSourceOptions({
   url,
   poolMax,
   poolMinIdle,
+  pooler,
   isHurried = true,
 }: DatabaseSettings): DataSourceOptions {
   return {
@@ -31,11 +44,9 @@ export function dataSourceOptions({
     extra: {
       min: poolMinIdle,
       keepAlive: true,
-      lock_timeout: 2_000,
-      statement_timeout: 5_000,
+      ...(pooler === 'none' ? SERVER_LIMITS : {}),
       // Of the client: a network that swallows packets says nothing at all.
       ...(isHurried ? { query_timeout: 8_000 } : {}),
-      idle_in_transaction_session_timeout: 2_000,
     },
   };
 }

@@ -5,7 +5,7 @@ import type { ClientBase, Pool } from 'pg';
 import type { DataSource } from 'typeorm';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
-import { databaseAddress } from './data-source.js';
+import { databaseAddress, SERVER_LIMITS } from './data-source.js';
 import { isDatabaseAway } from './failures.js';
 import { missingMigrations, runMigrations } from './migrate.js';
 
@@ -79,6 +79,12 @@ export class Database implements OnApplicationShutdown {
         await this.dataSource.initialize();
         discardStuckConnections(this.dataSource);
       }
+      if (this.environment.database.pooler !== 'none') {
+        const unset = await findUnsetLimits(this.dataSource);
+        if (unset.length > 0) {
+          return `The pooler at ${databaseAddress(url)} sets no ${unset.join(', ')}: give it the connect_query of deploy/pgbouncer.ini`;
+        }
+      }
       const missing = await missingMigrations(this.dataSource);
       if (missing.length > 0) {
         return `The database at ${databaseAddress(url)} lacks ${missing.join(', ')}: run \`npm run migration:run\` or set RUN_MIGRATIONS=true`;
@@ -92,6 +98,15 @@ export class Database implements OnApplicationShutdown {
       return `The database at ${databaseAddress(url)} ${what} (${reason})`;
     }
   }
+}
+
+/** The limits that a connection of the pooler lacks: without them one frozen instance could hold a conference for ever. */
+async function findUnsetLimits(dataSource: DataSource): Promise<string[]> {
+  const rows = await dataSource.query<{ name: string }[]>(
+    `SELECT name FROM pg_settings WHERE name = ANY ($1) AND setting = '0' ORDER BY name`,
+    [Object.keys(SERVER_LIMITS)],
+  );
+  return rows.map(({ name }) => name);
 }
 
 /**

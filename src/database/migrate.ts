@@ -1,11 +1,14 @@
 import { migrations } from '#migrations';
 import { DataSource, type EntityManager, MigrationExecutor } from 'typeorm';
 
+/** Of the transaction that migrates, while it waits for its turn. */
+const PATIENCE = 'SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0';
+
 /**
- * Of the session that migrates, once it has its turn: a statement may take as long as it takes, but waiting for a table
- * would make everybody else wait behind it, and a process that froze must keep neither its locks nor its turn.
+ * The same, once it has its turn: a statement may take as long as it takes, but waiting for a table would make everybody
+ * else wait behind it, and a process that froze must keep neither its locks nor its turn.
  */
-const LIMITS = `SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '2s'; SET idle_session_timeout = '10s'`;
+const LIMITS = `SET LOCAL lock_timeout = '2s'; SET LOCAL idle_in_transaction_session_timeout = '2s'`;
 
 /** Any number that no other program takes for the same purpose in the same database. */
 const MIGRATION_LOCK = 7_301_940_521;
@@ -45,7 +48,9 @@ export async function missingMigrations(dataSource: DataSource): Promise<string[
   return migrations.map(({ name }) => name).filter((name) => !executed.has(name));
 }
 
-/** All in one session: whatever ends it gives the turn to the next. */
+/**
+ * All in one transaction: whatever ends it gives the turn to the next, behind a pooler, too, where a session is nobody's.
+ */
 async function inTurn<T>(
   url: string,
   work: (session: EntityManager, executor: MigrationExecutor) => Promise<T>,
@@ -62,13 +67,19 @@ async function inTurn<T>(
   await dataSource.initialize();
   const session = dataSource.createQueryRunner();
   try {
-    await session.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await session.startTransaction();
+    await session.query(PATIENCE);
+    await session.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
     await session.query(LIMITS);
     const executor = new MigrationExecutor(dataSource, session);
-    executor.transaction = 'each';
-    return await work(session.manager, executor);
+    executor.transaction = 'none';
+    const result = await work(session.manager, executor);
+    await session.commitTransaction();
+    return result;
+  } catch (error) {
+    if (session.isTransactionActive) await session.rollbackTransaction().catch(() => undefined);
+    throw error;
   } finally {
-    // The lock goes with the session.
     await session.release();
     await dataSource.destroy();
   }

@@ -187,7 +187,7 @@ describe('the audit', () => {
 
   it('reads one moment, and can change nothing', async () => {
     const dataSource = await new DataSource(
-      dataSourceOptions({ url: database.url, poolMax: 2, poolMinIdle: 0 }),
+      dataSourceOptions({ url: database.url, poolMax: 2, poolMinIdle: 0, pooler: 'none' }),
     ).initialize();
     try {
       await inSnapshot(dataSource, async (read) => {

@@ -38,7 +38,7 @@ describe('limits', () => {
     let dataSource: DataSource;
 
     beforeEach(async () => {
-      const options = dataSourceOptions({ url: database.url, poolMax: 1, poolMinIdle: 0 });
+      const options = dataSourceOptions({ url: database.url, poolMax: 1, poolMinIdle: 0, pooler: 'none' });
       dataSource = await new DataSource(options).initialize();
     });
     afterEach(() => dataSource.destroy());
