@@ -11,8 +11,8 @@ import { startTimers } from './messaging/messaging.module.js';
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 /** A signal that comes again within this is the same one. */
 const ECHO_MS = 1_000;
-/** The port is opened when requests can be served, or after this: then there is at least the health to tell. */
-const LISTEN_WITHIN_MS = 1_000;
+/** The port is opened after so long, even when it is not known yet whether the database is there. */
+const LISTEN_WITHIN_MS = 10_000;
 /** Requests in flight are answered within this; a connection that is still open then is cut. */
 const ANSWER_WITHIN_MS = 6_000;
 /** All of the stop, the delay before it not counted. */
@@ -38,9 +38,11 @@ export async function runService(environment: Environment, logger: LoggerService
     const app = await createApplication(environment, logger);
     const { host, port } = environment.http;
     await app.init();
-    const connected = app.get(Database).connect();
-    // A balancer that only sees whether a port is open sends requests as soon as it is.
-    await Promise.race([connected, stopped, pause(LISTEN_WITHIN_MS)]);
+    const database = app.get(Database);
+    const connected = database.connect();
+    // A balancer that only sees whether a port is open sends requests as soon as it is: so they can be served by then, unless
+    // the database is away.
+    await Promise.race([database.whenTried, stopped, pause(LISTEN_WITHIN_MS)]);
     await app.listen(port, host);
     void connected.then((isConnected) => {
       if (!isConnected) return;

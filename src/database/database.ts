@@ -21,6 +21,10 @@ export class Database implements OnApplicationShutdown {
   /** Resolves when the database is there and migrated for the first time. */
   readonly whenReady = new Promise<void>((resolve) => (this.announceReady = resolve));
 
+  private announceTried: () => void = () => undefined;
+  /** Resolves when the first try to connect and migrate has come to its end, well or not. */
+  readonly whenTried = new Promise<void>((resolve) => (this.announceTried = resolve));
+
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     @Inject(ENVIRONMENT) private readonly environment: Environment,
@@ -37,6 +41,7 @@ export class Database implements OnApplicationShutdown {
     let told = '';
     while (!this.stop.signal.aborted) {
       const trouble = await this.tryToConnect(url);
+      this.announceTried();
       if (trouble === null) return true;
       // Said once, not every second.
       if (trouble !== told) this.logger.error(`${trouble}; trying again every second`);

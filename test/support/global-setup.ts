@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
 import { startBroker } from './broker.js';
 import { createTemplateDatabase } from './database.js';
+import { startPooler } from './pooler.js';
 
 declare global {
   /** What the tests stand on, as long as it runs: how many projects have set it up, and how to end it. */
@@ -28,6 +29,10 @@ async function startDatabase(endings: Ending[]): Promise<void> {
   endings.push(() => postgres.stop());
   process.env.TEST_DATABASE_URL = postgres.url;
   await createTemplateDatabase();
+  if (process.env.TEST_POOLER !== 'true') return;
+  const pooler = await startPooler(postgres.url);
+  endings.push(() => pooler.stop());
+  process.env.TEST_POOLER_URL = pooler.envFor(postgres.url).DATABASE_URL;
 }
 
 async function startMessaging(endings: Ending[]): Promise<void> {

@@ -51,6 +51,16 @@ function createFolder(): string {
   return folder;
 }
 
+/** With TEST_POOLER=true every service reaches the tests' PostgreSQL by way of PgBouncer, unless it is to migrate. */
+function throughPooler(env: Record<string, string>): Record<string, string> {
+  const { TEST_POOLER_URL, TEST_DATABASE_URL = '' } = process.env;
+  if (TEST_POOLER_URL === undefined || env.DATABASE_URL === undefined || 'RUN_MIGRATIONS' in env) return env;
+  const url = new URL(env.DATABASE_URL);
+  if (url.host !== new URL(TEST_DATABASE_URL).host) return env;
+  url.host = new URL(TEST_POOLER_URL).host;
+  return { ...env, DATABASE_URL: url.href, DB_POOLER: 'transaction' };
+}
+
 /**
  * Starts `dist/ENTRY.js` in node with this environment and nothing else: what happens to be set on the machine, above all
  * a DATABASE_URL, is not for tests.
@@ -64,7 +74,7 @@ export function startProcess(
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn(process.execPath, [join(ROOT, 'dist', `${entry}.js`), ...args], {
     cwd,
-    env: { PATH, HOME, ...env },
+    env: { PATH, HOME, ...(entry === 'main' ? throughPooler(env) : env) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
