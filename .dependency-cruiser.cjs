@@ -1,4 +1,4 @@
-// Imports go one way: waitlist, bookings → seating → conferences, users → messaging, database, config, common.
+// Imports go one way: waitlist, bookings, retention → seating → conferences, users → messaging, database, config, common.
 const layers = [
   ['common'],
   ['config'],
@@ -6,7 +6,7 @@ const layers = [
   ['http', 'messaging'],
   ['users', 'conferences'],
   ['seating'],
-  ['bookings', 'waitlist'],
+  ['bookings', 'waitlist', 'retention'],
 ];
 
 /** What a layer must not import: the layers above it, the commands, and what puts them together. */

@@ -1,5 +1,6 @@
 import { CreateSchema1795000000000 } from './1795000000000-create-schema.js';
+import { Archive1795000000100 } from './1795000000100-archive.js';
 import { IdempotencyKeys1795000000200 } from './1795000000200-idempotency-keys.js';
 
 /** All migrations, oldest first. They add first and remove later: old code must run on a newer schema. */
-export const migrations = [CreateSchema1795000000000, IdempotencyKeys1795000000200];
+export const migrations = [CreateSchema1795000000000, Archive1795000000100, IdempotencyKeys1795000000200];

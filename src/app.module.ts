@@ -5,6 +5,7 @@ import { ConfigModule } from './config/config.module.js';
 import type { Environment } from './config/environment.js';
 import { DatabaseModule } from './database/database.module.js';
 import { HealthModule } from './health/health.module.js';
+import { RetentionModule } from './retention/retention.module.js';
 import { UsersModule } from './users/users.module.js';
 import { WaitlistModule } from './waitlist/waitlist.module.js';
 
@@ -15,7 +16,14 @@ export class AppModule {
     const api = environment.role === 'worker' ? [] : [UsersModule, ConferencesModule, BookingsModule];
     return {
       module: AppModule,
-      imports: [ConfigModule.with(environment), DatabaseModule.connected(), HealthModule, WaitlistModule, ...api],
+      imports: [
+        ConfigModule.with(environment),
+        DatabaseModule.connected(),
+        HealthModule,
+        WaitlistModule,
+        RetentionModule,
+        ...api,
+      ],
     };
   }
 }

@@ -78,7 +78,10 @@ export class BookingsController {
   })
   @ApiOkResponse({ type: MessageDto, description: 'Canceled.', example: { message: 'Booking canceled successfully' } })
   @ApiErrors(
-    { 400: 'A field is wrong; canceled already; another user’s booking.', 404: 'There is no such booking.' },
+    {
+      400: 'A field is wrong; canceled already; another user’s booking; a conference long over.',
+      404: 'There is no such booking.',
+    },
     true,
   )
   @ApiIdempotencyKey()

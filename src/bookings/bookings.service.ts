@@ -21,14 +21,22 @@ const ONE = `SELECT ${FIELDS}, c.name AS conference_name,
       AND w.status = 'WAITLISTED' AND w.queue_ticket <= b.queue_ticket) END AS waitlist_position
   FROM bookings b JOIN conferences c USING (conference_id)`;
 
-const BOOKING = `${ONE} WHERE b.booking_id = $1`;
-const BOOKINGS_OF_USER = `${ONE} WHERE b.user_id = $1 ORDER BY b.booking_id`;
+const ARCHIVED = `SELECT a.booking_id, a.status, NULL::timestamptz AS confirmation_deadline, false AS can_confirm`;
+
+const ARCHIVED_ONE = `${ARCHIVED}, c.name AS conference_name, NULL::bigint AS waitlist_position
+  FROM archived_bookings a JOIN conferences c USING (conference_id)`;
+
+// Live or archived, in one statement: what is being moved meanwhile is seen once.
+const BOOKING = `${ONE} WHERE b.booking_id = $1 UNION ALL ${ARCHIVED_ONE} WHERE a.booking_id = $1`;
+const BOOKINGS_OF_USER = `${ONE} WHERE b.user_id = $1 UNION ALL ${ARCHIVED_ONE} WHERE a.user_id = $1 ORDER BY booking_id`;
 
 // Numbers are given while the conference is locked: within a conference their order is the order of arrival.
 const BOOKINGS_OF_CONFERENCE = `
   SELECT ${FIELDS}, b.user_id, b.created_at, b.canceled_at,
     CASE b.status WHEN 'WAITLISTED' THEN row_number() OVER (PARTITION BY b.status ORDER BY b.queue_ticket) END AS waitlist_position
-  FROM bookings b WHERE b.conference_id = $1 ORDER BY b.booking_id`;
+  FROM bookings b WHERE b.conference_id = $1
+  UNION ALL ${ARCHIVED}, a.user_id, a.created_at, a.canceled_at, NULL::bigint
+  FROM archived_bookings a WHERE a.conference_id = $1 ORDER BY booking_id`;
 
 interface BookingRow {
   booking_id: string;

@@ -6,6 +6,7 @@ import { bigintAsNumber } from '../database/bigint.js';
 @Unique('conferences_source_key_key', ['sourceKey'])
 @Index('conferences_upcoming_idx', ['startsAt', 'name'])
 @Index('conferences_unclosed_idx', ['startsAt'], { where: 'waitlist_closed_at IS NULL' })
+@Index('conferences_unarchived_idx', ['endsAt'], { where: 'archived_at IS NULL' })
 @Check('conferences_times_check', `ends_at > starts_at AND ends_at - starts_at <= interval '12 hours'`)
 @Check(
   'conferences_slots_check',
@@ -63,6 +64,14 @@ export class Conference {
 
   @Column({ name: 'created_at', type: 'timestamptz', default: () => 'now()' })
   createdAt!: Date;
+
+  /** When the last of its bookings was moved into the archive; `null` before. */
+  @Column({ name: 'archived_at', type: 'timestamptz', nullable: true })
+  archivedAt!: Date | null;
+
+  /** How many of its confirmed bookings are no longer here: they were exported, and then deleted. */
+  @Column({ name: 'exported_confirmed', type: 'integer', default: 0 })
+  exportedConfirmed!: number;
 }
 
 @Entity('conference_topics')

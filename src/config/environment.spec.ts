@@ -19,6 +19,7 @@ describe('parseEnvironment', () => {
       role: 'all',
       offers: { windowMs: 10_000, maxMissed: 0 },
       sweep: { intervalMs: 5_000, quickIntervalMs: 250 },
+      retentionDays: 0,
       shutdownDelayMs: 0,
       logLevel: 'info',
     });

@@ -19,6 +19,8 @@ export interface Environment {
   };
   /** How long between two sweeps: with a broker that is up, and without one. */
   sweep: { intervalMs: number; quickIntervalMs: number };
+  /** So many days after a conference its bookings go into the archive; 0: never. */
+  retentionDays: number;
   shutdownDelayMs: number;
   logLevel: LogLevel;
 }
@@ -78,6 +80,7 @@ export function parseEnvironment(variables: Variables): Environment {
       maxMissed: read.number('MAX_MISSED_OFFERS', { default: 0, min: 0, max: 1_000, integer: true }),
     },
     sweep: sweepDefaults ?? { intervalMs: sweepMs, quickIntervalMs: sweepMs },
+    retentionDays: read.number('RETENTION_DAYS', { default: 0, min: 0, max: 36_500, integer: true }),
     shutdownDelayMs: read.milliseconds('SHUTDOWN_DELAY_SECONDS', { default: 0, min: 0, max: 60 }),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
   };

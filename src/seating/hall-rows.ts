@@ -1,10 +1,20 @@
 import type { EntityManager } from 'typeorm';
 import { Conference } from '../conferences/conference.entity.js';
 import { Hall } from './hall.js';
-import { type Command, type ConferenceSeats, type Instant, isTimer, type OfferPolicy, type Seat } from './model.js';
+import {
+  type ArchivedSeat,
+  type Command,
+  type ConferenceSeats,
+  type Instant,
+  isTimer,
+  type OfferPolicy,
+  type Seat,
+} from './model.js';
 import { hasStarted } from './rules.js';
 import type { Place } from './seating-locks.js';
 import {
+  ARCHIVED_BY_ID,
+  type ArchivedRow,
   BOOKINGS_BY_ID,
   CLOCK_AND_IDS,
   FRONT_OF_LINES,
@@ -63,7 +73,8 @@ export async function loadHall(
     ]);
   }
   const bookingIds = commands.flatMap((command) => ('bookingId' in command ? [command.bookingId] : []));
-  if (bookingIds.length > 0) await read(BOOKINGS_BY_ID, [bookingIds]);
+  const named = bookingIds.length > 0 ? await read(BOOKINGS_BY_ID, [bookingIds]) : [];
+  const archived = await findArchived(manager, bookingIds, named);
 
   const isOpen = (id: number): boolean => {
     const conference = conferences.get(id);
@@ -108,11 +119,21 @@ export async function loadHall(
     conferences: [...conferences.values()],
     userIds,
     seats,
+    archived,
     lines,
     cutShort,
     bookingIds: clock.ids.map(Number),
   });
   return { hall, transactionId: clock.transaction_id };
+}
+
+/** Whatever is not among the live bookings may be in the archive, also since a moment ago. */
+async function findArchived(manager: EntityManager, wanted: number[], live: Seat[]): Promise<ArchivedSeat[]> {
+  const found = new Set(live.map(({ bookingId }) => bookingId));
+  const missing = wanted.filter((bookingId) => !found.has(bookingId));
+  if (missing.length === 0) return [];
+  const rows = await manager.query<ArchivedRow[]>(ARCHIVED_BY_ID, [missing]);
+  return rows.map((row) => ({ bookingId: Number(row.booking_id), userId: row.user_id, status: row.status }));
 }
 
 /** Writes what the rules have changed: bookings, counters, and a transition for every step. */

@@ -1,4 +1,5 @@
 import type {
+  ArchivedSeat,
   BookingStatus,
   ConferenceSeats,
   Instant,
@@ -17,6 +18,8 @@ export interface HallContents {
   userIds: string[];
   /** The bookings that commands name, that are due, and that may stand in the way of a new one. */
   seats: Seat[];
+  /** Of the bookings that commands name, those of the archive. */
+  archived?: readonly ArchivedSeat[];
   /** For each conference the front of its line: as many as slots may come free, or the whole line where it is shorter. */
   lines: Map<number, Seat[]>;
   /** Conferences of which more is due than was loaded. */
@@ -42,6 +45,7 @@ export class Hall {
   private readonly conferencesByName = new Map<string, ConferenceSeats>();
   private readonly seatsById = new Map<number, Seat>();
   private readonly seatsByUser = new Map<string, Seat[]>();
+  private readonly archivedById: ReadonlyMap<number, ArchivedSeat>;
   private readonly lines = new Map<number, Line>();
   private readonly cutShort: ReadonlySet<number>;
   private readonly bookingIds: number[];
@@ -51,6 +55,7 @@ export class Hall {
     this.policy = contents.policy;
     this.cutShort = contents.cutShort;
     this.bookingIds = [...contents.bookingIds].reverse();
+    this.archivedById = new Map((contents.archived ?? []).map((seat) => [seat.bookingId, seat]));
     for (const conference of contents.conferences) {
       this.conferencesById.set(conference.conferenceId, conference);
       this.conferencesByName.set(conference.name, conference);
@@ -82,6 +87,10 @@ export class Hall {
   findSeat(bookingId: number): Seat | null {
     const seat = this.seatsById.get(bookingId);
     return seat === undefined || this.created.has(seat) ? null : seat;
+  }
+
+  findArchivedSeat(bookingId: number): ArchivedSeat | null {
+    return this.archivedById.get(bookingId) ?? null;
   }
 
   /** The active bookings of a user that may stand in the way of one in this batch; null: there is no such user. */

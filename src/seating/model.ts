@@ -50,6 +50,13 @@ export interface Seat {
   canceledAt: Instant | null;
 }
 
+/** A booking that is in the archive: it can be looked up, and no longer changed. */
+export interface ArchivedSeat {
+  readonly bookingId: number;
+  readonly userId: string;
+  readonly status: BookingStatus;
+}
+
 /** One step of a booking's life, as it is written down. `fromStatus` is null when it begins. */
 export interface Transition {
   bookingId: number;

@@ -26,6 +26,7 @@ export const REFUSALS = {
     'CONFERENCE_STARTED',
     'The conference has started: its offers can no longer be confirmed',
   ),
+  conferenceOver: invalid('CONFERENCE_OVER', 'The conference is long over: its bookings can only be looked up'),
   alreadyCanceled: invalid('ALREADY_CANCELED', 'Booking is already canceled'),
   idempotencyKeyInUse: {
     kind: 'conflict',

@@ -408,3 +408,37 @@ describe('the rules', () => {
     expect(() => decide(hall, { kind: 'cancel', bookingId: 9, userId: null })).toThrow('longer than what was loaded');
   });
 });
+
+describe('a booking in the archive', () => {
+  const hall = new Hall({
+    now: 0,
+    policy: { windowMs: MINUTE, maxMissed: 0 },
+    conferences: [],
+    userIds: [],
+    seats: [],
+    archived: [
+      { bookingId: 1, userId: 'ada', status: 'CONFIRMED' },
+      { bookingId: 2, userId: 'bob', status: 'CANCELED' },
+    ],
+    lines: new Map(),
+    cutShort: new Set(),
+    bookingIds: [],
+  });
+  const cancel = (bookingId: number, userId: string | null): Command => ({ kind: 'cancel', bookingId, userId });
+  const confirm = (bookingId: number, userId: string): Command => ({ kind: 'confirm', bookingId, userId });
+
+  it.each([
+    [cancel(1, null), 'CONFERENCE_OVER'],
+    [cancel(1, 'ada'), 'CONFERENCE_OVER'],
+    [cancel(1, 'bob'), 'ACCESS_DENIED'],
+    [cancel(2, null), 'ALREADY_CANCELED'],
+    [cancel(2, 'ada'), 'ACCESS_DENIED'],
+    [cancel(3, null), 'BOOKING_NOT_FOUND'],
+    [confirm(1, 'ada'), 'NOT_CONFIRMATION_PENDING'],
+    [confirm(1, 'bob'), 'ACCESS_DENIED'],
+    [confirm(2, 'bob'), 'NOT_CONFIRMATION_PENDING'],
+    [confirm(3, 'ada'), 'BOOKING_NOT_FOUND'],
+  ])('stays as it is: %j is refused with %s', (command, code) => {
+    expect(decide(hall, command)).toMatchObject({ kind: 'refused', refusal: { code } });
+  });
+});

@@ -1,5 +1,5 @@
 import type { Hall } from './hall.js';
-import type { Command, ConferenceSeats, Instant, Outcome, Refusal, Seat } from './model.js';
+import type { BookingStatus, Command, ConferenceSeats, Instant, Outcome, Refusal, Seat } from './model.js';
 import { REFUSALS } from './refusals.js';
 
 /**
@@ -42,7 +42,7 @@ function book(hall: Hall, userId: string, conferenceName: string): Outcome {
 
 function confirm(hall: Hall, bookingId: number, userId: string): Outcome {
   const seat = hall.findSeat(bookingId);
-  if (seat === null) return refused(REFUSALS.bookingNotFound);
+  if (seat === null) return refuseArchived(hall, bookingId, userId, () => REFUSALS.notPending);
   if (seat.userId !== userId) return refused(REFUSALS.notOwner);
   if (seat.status !== 'ConfirmationPending') return refused(REFUSALS.notPending);
   if (hasStarted(hall.now, hall.conference(seat.conferenceId))) return refused(REFUSALS.startedUnconfirmed);
@@ -53,12 +53,29 @@ function confirm(hall: Hall, bookingId: number, userId: string): Outcome {
 
 function cancel(hall: Hall, bookingId: number, userId: string | null): Outcome {
   const seat = hall.findSeat(bookingId);
-  if (seat === null) return refused(REFUSALS.bookingNotFound);
+  if (seat === null) {
+    return refuseArchived(hall, bookingId, userId, (status) =>
+      status === 'CANCELED' ? REFUSALS.alreadyCanceled : REFUSALS.conferenceOver,
+    );
+  }
   if (userId !== null && seat.userId !== userId) return refused(REFUSALS.notOwner);
   if (seat.status === 'CANCELED') return refused(REFUSALS.alreadyCanceled);
   hall.move(seat, 'CANCELED', seat.status === 'ConfirmationPending' ? 'declined' : 'canceled');
   offerFreeSlots(hall, hall.conference(seat.conferenceId), seat);
   return { kind: 'canceled' };
+}
+
+/** What is in the archive stays as it is: only the reason differs. */
+function refuseArchived(
+  hall: Hall,
+  bookingId: number,
+  userId: string | null,
+  why: (status: BookingStatus) => Refusal,
+): Outcome {
+  const seat = hall.findArchivedSeat(bookingId);
+  if (seat === null) return refused(REFUSALS.bookingNotFound);
+  if (userId !== null && seat.userId !== userId) return refused(REFUSALS.notOwner);
+  return refused(why(seat.status));
 }
 
 /** A timer went off, or the sweep came by: does what is due, and nothing where nothing is. */

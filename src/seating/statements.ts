@@ -45,6 +45,15 @@ export function seatFromRow(row: SeatRow): Seat {
 
 export const BOOKINGS_BY_ID = `SELECT ${SEAT} FROM bookings b WHERE b.booking_id = ANY($1::bigint[])`;
 
+/** Those of bookings $1 that are in the archive. */
+export const ARCHIVED_BY_ID = `SELECT booking_id, user_id, status FROM archived_bookings WHERE booking_id = ANY($1::bigint[])`;
+
+export interface ArchivedRow {
+  booking_id: string;
+  user_id: string;
+  status: BookingStatus;
+}
+
 /** The active bookings of users $1 that overlap the times from $2 to $3. */
 export const OVERLAPPING = `
   SELECT ${SEAT} FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS wish(user_id, starts_at, ends_at)

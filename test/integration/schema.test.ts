@@ -2,6 +2,8 @@ import { DataSource } from 'typeorm';
 import { migrations } from '#migrations';
 import { Conference, ConferenceTopic } from '../../src/conferences/conference.entity.js';
 import { revertMigration, runMigrations } from '../../src/database/migrate.js';
+import { ArchivedBooking } from '../../src/seating/archived-booking.entity.js';
+import { ArchivedTransition } from '../../src/seating/archived-transition.entity.js';
 import { BookingTransition } from '../../src/seating/booking-transition.entity.js';
 import { Booking } from '../../src/seating/booking.entity.js';
 import { User, UserInterest } from '../../src/users/user.entity.js';
@@ -64,7 +66,16 @@ describe('the schema', () => {
     const dataSource = new DataSource({
       type: 'postgres',
       url: database.url,
-      entities: [User, UserInterest, Conference, ConferenceTopic, Booking, BookingTransition],
+      entities: [
+        User,
+        UserInterest,
+        Conference,
+        ConferenceTopic,
+        Booking,
+        BookingTransition,
+        ArchivedBooking,
+        ArchivedTransition,
+      ],
     });
     await dataSource.initialize();
     try {

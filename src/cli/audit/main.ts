@@ -45,7 +45,8 @@ async function audit({ graceSeconds }: Options): Promise<number> {
 
 async function measure(query: Query): Promise<string> {
   const [size] = await query(
-    'SELECT (SELECT count(*) FROM conferences) AS conferences, (SELECT count(*) FROM bookings) AS bookings',
+    `SELECT (SELECT count(*) FROM conferences) AS conferences,
+      (SELECT count(*) FROM bookings) + (SELECT count(*) FROM archived_bookings) AS bookings`,
   );
   return `${show(size?.conferences)} conferences, ${show(size?.bookings)} bookings`;
 }

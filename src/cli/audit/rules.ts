@@ -31,15 +31,27 @@ export const LEGAL_TRANSITIONS: readonly (readonly [BookingStatus | null, Bookin
 
 const [CONFIRMED, WAITLISTED, PENDING, CANCELED] = BOOKING_STATUSES.map((status) => `'${status}'`);
 
-/** What the bookings themselves say of every conference's seats. */
+/** Live and archived ones: a rule that held while they were live holds ever after. */
+const BOOKINGS = `(
+    SELECT booking_id, conference_id, user_id, status, during, queue_ticket, confirmation_deadline FROM bookings
+    UNION ALL
+    SELECT booking_id, conference_id, user_id, status, during, NULL, NULL FROM archived_bookings
+  ) bookings`;
+const TRANSITIONS = `(
+    SELECT transition_id, booking_id, from_status, to_status, reason FROM booking_transitions
+    UNION ALL
+    SELECT transition_id, booking_id, from_status, to_status, reason FROM archived_transitions
+  ) transitions`;
+
+/** What the bookings themselves say of every conference's seats, those included that were exported and then deleted. */
 const SEATS = `
-  SELECT c.*, coalesce(confirmed, 0) AS confirmed, coalesce(pending, 0) AS pending, coalesce(waiting, 0) AS waiting,
+  SELECT c.*, coalesce(confirmed, 0) + exported_confirmed AS confirmed, coalesce(pending, 0) AS pending, coalesce(waiting, 0) AS waiting,
     max_ticket
   FROM conferences c LEFT JOIN (
     SELECT conference_id, count(*) FILTER (WHERE status = ${CONFIRMED}) AS confirmed,
       count(*) FILTER (WHERE status = ${PENDING}) AS pending, count(*) FILTER (WHERE status = ${WAITLISTED}) AS waiting,
       max(queue_ticket) AS max_ticket
-    FROM bookings GROUP BY conference_id
+    FROM ${BOOKINGS} GROUP BY conference_id
   ) counted USING (conference_id)`;
 
 /** The rules of the contract, and that what the tables say twice agrees. */
@@ -71,7 +83,7 @@ export function auditRules({ at, graceSeconds }: Moment): Rule[] {
     {
       name: 'one active booking per user and conference',
       sql: `SELECT user_id, conference_id, count(*) AS bookings, min(booking_id) AS first, max(booking_id) AS last
-        FROM bookings WHERE status <> ${CANCELED} GROUP BY user_id, conference_id HAVING count(*) > 1`,
+        FROM ${BOOKINGS} WHERE status <> ${CANCELED} GROUP BY user_id, conference_id HAVING count(*) > 1`,
     },
     {
       // The conference's own times, not what the booking keeps of them.
@@ -79,7 +91,7 @@ export function auditRules({ at, graceSeconds }: Moment): Rule[] {
       sql: `SELECT user_id, booking_id, conference_id, starts_at, busy_until FROM (
           SELECT user_id, booking_id, conference_id, starts_at, max(ends_at) OVER (PARTITION BY user_id
             ORDER BY starts_at, booking_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS busy_until
-          FROM bookings JOIN conferences USING (conference_id) WHERE status <> ${CANCELED}
+          FROM ${BOOKINGS} JOIN conferences USING (conference_id) WHERE status <> ${CANCELED}
         ) booked WHERE starts_at < busy_until`,
     },
     {
@@ -100,22 +112,22 @@ export function auditRules({ at, graceSeconds }: Moment): Rule[] {
     },
     {
       name: 'every booking has the times of its conference',
-      sql: `SELECT booking_id, conference_id, during, starts_at, ends_at FROM bookings JOIN conferences USING (conference_id)
+      sql: `SELECT booking_id, conference_id, during, starts_at, ends_at FROM ${BOOKINGS} JOIN conferences USING (conference_id)
         WHERE during <> tstzrange(starts_at, ends_at, '[)')`,
     },
     {
       name: 'every transition is a legal one and follows from the one before it',
       sql: `SELECT booking_id, transition_id, came_from, from_status, to_status, reason FROM (
           SELECT *, lag(to_status) OVER (PARTITION BY booking_id ORDER BY transition_id) AS came_from
-          FROM booking_transitions
+          FROM ${TRANSITIONS}
         ) chain WHERE from_status IS DISTINCT FROM came_from
           OR (coalesce(from_status::text, ''), to_status::text, reason) NOT IN (${legalTriples()})`,
     },
     {
       name: 'every booking has transitions, and the last one led to its status',
-      sql: `SELECT booking_id, user_id, conference_id, status, last_transition FROM bookings LEFT JOIN (
+      sql: `SELECT booking_id, user_id, conference_id, status, last_transition FROM ${BOOKINGS} LEFT JOIN (
           SELECT DISTINCT ON (booking_id) booking_id, to_status AS last_transition
-          FROM booking_transitions ORDER BY booking_id, transition_id DESC
+          FROM ${TRANSITIONS} ORDER BY booking_id, transition_id DESC
         ) latest USING (booking_id) WHERE status IS DISTINCT FROM last_transition`,
     },
   ];

@@ -1,0 +1,6 @@
+import { Module } from '@nestjs/common';
+import { Archivist } from './archivist.js';
+import { Retention } from './retention.js';
+
+@Module({ providers: [Archivist, Retention], exports: [Archivist] })
+export class RetentionModule {}
