@@ -37,7 +37,8 @@ function run(tool, ...args) {
 export function build({ ifNeeded = false } = {}) {
   // An image has dist/ and no sources: what it carries is what it runs.
   if (ifNeeded && (!existsSync(join(root, 'src')) || isUpToDate())) return;
-  console.log('building …');
+  // Not into what a command writes.
+  console.error('building …');
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run('typescript/bin/tsc', '-p', 'migrations');
   run('@nestjs/cli/bin/nest.js', 'build');

@@ -34,7 +34,7 @@ describe('retention', () => {
   });
 
   async function openArchivist(): Promise<Archivist> {
-    const options = dataSourceOptions({ url: database.url, poolMax: 2, poolMinIdle: 0 });
+    const options = dataSourceOptions({ url: database.url, poolMax: 2, poolMinIdle: 0, pooler: 'none' });
     const dataSource = await new DataSource(options).initialize();
     dataSources.push(dataSource);
     return new Archivist(dataSource);
