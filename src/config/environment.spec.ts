@@ -18,7 +18,7 @@ describe('parseEnvironment', () => {
       broker: null,
       role: 'all',
       offers: { windowMs: 10_000, maxMissed: 0 },
-      sweep: { intervalMs: 5_000, quickIntervalMs: 250 },
+      sweep: { intervalMs: 5_000, quickIntervalMs: 100 },
       retentionDays: 0,
       shutdownDelayMs: 0,
       logLevel: 'info',

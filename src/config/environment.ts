@@ -54,7 +54,7 @@ export function parseEnvironment(variables: Variables): Environment {
 
   const poolMax = read.number('DB_POOL_MAX_SIZE', { default: 10, min: 2, max: 200, integer: true });
   const pooler = read.oneOf('DB_POOLER', POOLERS, 'none');
-  const sweepDefaults = read.isSet('SWEEP_INTERVAL_SECONDS') ? null : { intervalMs: 5_000, quickIntervalMs: 250 };
+  const sweepDefaults = read.isSet('SWEEP_INTERVAL_SECONDS') ? null : { intervalMs: 5_000, quickIntervalMs: 100 };
   const sweepMs = read.milliseconds('SWEEP_INTERVAL_SECONDS', { default: 5, min: 0.05, max: 3_600 });
   const environment: Environment = {
     http: {
