@@ -8,7 +8,7 @@ import { Instance } from './instance.js';
 
 /** What everything is measured on: a PostgreSQL with its default durability and a RabbitMQ, on loopback and their own. */
 export class Ground {
-  private readonly endings: (() => Promise<unknown> | void)[] = [];
+  private readonly endings: (() => unknown)[] = [];
   private houses = 0;
   private closed: Promise<void> | null = null;
 

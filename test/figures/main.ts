@@ -17,8 +17,13 @@ async function measure({ seconds, parts }: FiguresOptions): Promise<number> {
   process.on('SIGINT', endOnSignal).on('SIGTERM', endOnSignal);
   try {
     const figures: Figure[] = [];
-    if (parts.includes('lateness')) figures.push(...(await measureLateness(ground, seconds)));
-    if (parts.includes('recovery')) figures.push(...(await measureRecovery(ground)));
+    for (const part of parts) {
+      const measuring = part === 'lateness' ? measureLateness(ground, seconds) : measureRecovery(ground);
+      for await (const figure of measuring) {
+        figures.push(figure);
+        console.log(`measured: ${figure.what}`);
+      }
+    }
     const sentences = failures(figures);
     console.log([renderFigures(figures), ...sentences].join('\n'));
     return sentences.length === 0 ? 0 : 1;

@@ -19,7 +19,7 @@ const BIG_HALL = 'Big hall';
 const GUESTS = 1_000;
 
 /** How soon the service is whole again after its broker, and after its database, was killed and is back. */
-export async function measureRecovery(ground: Ground): Promise<Figure[]> {
+export async function* measureRecovery(ground: Ground): AsyncGenerator<Figure> {
   const house = await ground.openHouse({
     RABBITMQ_URL: (await ground.broker).url,
     // A timer that the broker does not bring never comes.
@@ -31,20 +31,17 @@ export async function measureRecovery(ground: Ground): Promise<Figure[]> {
   await fillHalls(house, { conferences: ROUNDS, slots: 1, waiting: 1, offeredAt: null });
   const broker: number[] = [];
   for (const bookingId of await findConfirmed(house)) broker.push(await restartBroker(ground, house, bookingId));
+  yield toFigure('time to recover after a broker restart', broker, BROKER_AT_MOST_MS, await house.brokenRules());
   await openBigHall(house);
   const database: number[] = [];
   for (let round = 0; round < ROUNDS; round++) database.push(await restartDatabase(ground, house));
-  const broken = await house.brokenRules();
+  yield toFigure('time to recover after a database restart', database, DATABASE_AT_MOST_MS, await house.brokenRules());
   await house.close();
-  return [
-    toFigure('time to recover after a broker restart', broker, BROKER_AT_MOST_MS),
-    { ...toFigure('time to recover after a database restart', database, DATABASE_AT_MOST_MS), broken },
-  ];
 }
 
 /** The worst counts. */
-function toFigure(what: string, values: number[], atMostMs: number): Figure {
-  return { what, values: values.toSorted((a, b) => a - b), bar: { of: 'max', ms: atMostMs }, broken: [] };
+function toFigure(what: string, values: number[], atMostMs: number, broken: Figure['broken']): Figure {
+  return { what, values: values.toSorted((a, b) => a - b), bar: { of: 'max', ms: atMostMs }, broken };
 }
 
 /**
@@ -102,17 +99,19 @@ async function restartDatabase(ground: Ground, house: House): Promise<number> {
   const { url } = await ground.postgres;
   const pid = await ground.findServerPid();
   process.kill(pid, 'SIGKILL');
-  let backAt: number | null = null;
-  const [answeredAt] = await Promise.all([
-    whenBooked(house, () => backAt !== null),
+  let isBack = false;
+  const [answeredAt, backAt] = await Promise.all([
+    whenBooked(house, () => isBack),
     (async () => {
       await eventually(() => {
         if (isProcessAlive(pid)) throw new Error('The database server has not ended');
       });
-      backAt = await whenAccepting(async () => (await openDatabase(url)).destroy());
+      const at = await whenAccepting(async () => (await openDatabase(url)).destroy());
+      isBack = true;
+      return at;
     })(),
   ]);
-  return answeredAt - (backAt ?? answeredAt);
+  return answeredAt - backAt;
 }
 
 /** Books again and again; resolves to when a booking was answered 201 while `counts`, by `performance.now()`. */

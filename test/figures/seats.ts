@@ -11,8 +11,8 @@ export interface Seats {
 }
 
 /**
- * Conferences `Hall 1` to `Hall N` of an empty database, which begin in 100 days, with people of their own: what many
- * requests would have come to, written directly, as they would take long.
+ * Conferences 1 to N of an empty database, which begin in 100 days, with people of their own: what many requests would have
+ * come to, written directly, as they would take long.
  */
 export async function fillHalls(house: House, { conferences, slots, waiting, offeredAt }: Seats): Promise<void> {
   const { windowMs } = house.environment.offers;
@@ -27,7 +27,6 @@ export async function fillHalls(house: House, { conferences, slots, waiting, off
      SELECT 'p' || conference_id || 'x' || n FROM conferences, generate_series(1, $1::int) n`,
     [slots + waiting],
   );
-  // The last statement of its kind that may take long: what follows is one commit, and seen as a whole.
   await house.query(
     `WITH seated AS (
        INSERT INTO bookings (conference_id, user_id, status, during, queue_ticket, confirmation_deadline, created_at)
@@ -50,6 +49,8 @@ export async function fillHalls(house: House, { conferences, slots, waiting, off
      WHERE became = status::text ORDER BY booking_id, number`,
     [slots, waiting, offeredAt, windowMs / 1_000],
   );
+  // As it is wherever the database has been in use for more than a minute.
+  await house.query('ANALYZE');
 }
 
 /** The confirmed bookings, one for each slot, in the order of their conferences. */

@@ -1,26 +1,37 @@
-import { connect } from 'amqplib';
+import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import { CONFIRMATION_EXPIRED, toTimerPayload } from '../../src/messaging/timers.js';
 import { TimerTopology } from '../../src/messaging/topology.js';
 import type { House } from './house.js';
 
-/**
- * Sets a timer for the offers of conferences 1 to `conferences`, as a house that has just made them would.
- * @param dueAt ms since 1970 by the database's clock
- */
-export async function setTimers(house: House, conferences: number, dueAt: number): Promise<void> {
-  const { broker, offers } = house.environment;
-  if (broker === null) return;
-  const queue = new TimerTopology(broker, offers.windowMs).queueFor(offers.windowMs);
-  const connection = await connect(broker.url);
-  try {
-    const channel = await connection.createConfirmChannel();
+/** A way to set timers as the instance of a house sets them; nothing is done where it has no broker. */
+export class Timers {
+  private constructor(
+    private readonly connection: ChannelModel,
+    private readonly channel: ConfirmChannel,
+    private readonly queue: string,
+  ) {}
+
+  static async open({ environment: { broker, offers } }: House): Promise<Timers | null> {
+    if (broker === null) return null;
+    const queue = new TimerTopology(broker, offers.windowMs).queueFor(offers.windowMs);
+    const connection = await connect(broker.url);
+    return new Timers(connection, await connection.createConfirmChannel(), queue);
+  }
+
+  /**
+   * Sets one for the offers of each of the conferences 1 to `conferences`, due in a window's time.
+   * @param dueAt ms since 1970 by the database's clock
+   */
+  async set(conferences: number, dueAt: number): Promise<void> {
     for (let conferenceId = 1; conferenceId <= conferences; conferenceId++) {
-      const timer = { pattern: CONFIRMATION_EXPIRED, conferenceId, dueAt } as const;
-      const message = { pattern: timer.pattern, data: toTimerPayload(timer) };
-      channel.sendToQueue(queue, Buffer.from(JSON.stringify(message)), { persistent: true });
+      const data = toTimerPayload({ pattern: CONFIRMATION_EXPIRED, conferenceId, dueAt });
+      const message = Buffer.from(JSON.stringify({ pattern: CONFIRMATION_EXPIRED, data }));
+      this.channel.sendToQueue(this.queue, message, { persistent: true });
     }
-    await channel.waitForConfirms();
-  } finally {
-    await connection.close();
+    await this.channel.waitForConfirms();
+  }
+
+  async close(): Promise<void> {
+    await this.connection.close();
   }
 }
