@@ -31,9 +31,10 @@ describe('isKept', () => {
 describe('failures', () => {
   it('says which bars are missed and which rules are broken', () => {
     const late: Figure = { ...figure, what: 'one', bar: { of: 'max', ms: 1 } };
-    const wrong: Figure = { ...figure, what: 'other', broken: [{ rule: 'never oversold', total: 2, offending: [] }] };
+    const wrong: Figure = { ...late, what: 'other', broken: [{ rule: 'never oversold', total: 2, offending: [] }] };
     expect(failures([figure, late, wrong])).toEqual([
       'one: misses its bar',
+      'other: misses its bar',
       'other: 2 rows break the rule "never oversold"',
     ]);
   });

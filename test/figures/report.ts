@@ -15,9 +15,12 @@ export interface Figure {
 
 const RIGHT = 'right' as const;
 
-/** Whether its bar and the rules of the service were kept. What was never measured keeps no bar. */
-export function isKept({ values, bar, broken }: Figure): boolean {
-  if (broken.length > 0) return false;
+/** Whether its bar, where there is one, and the rules of the service were kept. What was never measured keeps no bar. */
+export function isKept(figure: Figure): boolean {
+  return figure.broken.length === 0 && keepsBar(figure);
+}
+
+function keepsBar({ values, bar }: Figure): boolean {
   if (bar === null) return true;
   const value = bar.of === 'max' ? values.at(-1) : percentile(values, 99);
   return typeof value === 'number' && value <= bar.ms;
@@ -46,10 +49,10 @@ export function renderFigures(figures: readonly Figure[]): string {
 
 /** Why figures are not as they should be, a sentence each; none when all is well. */
 export function failures(figures: readonly Figure[]): string[] {
-  return figures.flatMap((figure) => {
-    const rules = figure.broken.map(({ rule, total }) => `${figure.what}: ${total} rows break the rule "${rule}"`);
-    return rules.length === 0 && !isKept(figure) ? [`${figure.what}: misses its bar`] : rules;
-  });
+  return figures.flatMap((figure) => [
+    ...(keepsBar(figure) ? [] : [`${figure.what}: misses its bar`]),
+    ...figure.broken.map(({ rule, total }) => `${figure.what}: ${total} rows break the rule "${rule}"`),
+  ]);
 }
 
 function milliseconds(value: number | null): string {
