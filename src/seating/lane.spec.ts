@@ -1,4 +1,4 @@
-import { Batch, Lane, Slots, type Waiting } from './lane.js';
+import { Batch, Lane, overloaded, Slots, timedOut, type Waiting } from './lane.js';
 
 const waiting = (bookingId: number): Waiting => ({
   command: { kind: 'cancel', bookingId, userId: null },
@@ -19,7 +19,7 @@ describe('a batch', () => {
     const line = [1, 2, 3, 4, 5].map(waiting);
     const taken: Waiting[] = [];
     const batch = new Batch(lineOf(line), 3, (each) => taken.push(each));
-    expect(batch.isTaken).toBe(false);
+    expect([batch.isTaken, batch.taken]).toEqual([false, []]);
     expect(idsOf(batch.peek())).toEqual([1, 2, 3]);
     expect(idsOf(batch.take())).toEqual([1, 2, 3]);
     expect(idsOf(batch.take())).toEqual([1, 2, 3]);
@@ -60,6 +60,44 @@ describe('a lane', () => {
   });
 });
 
+describe('what a lane gives up', () => {
+  const at = (since: number, kind: 'request' | 'timer'): Waiting => ({
+    ...waiting(since),
+    since,
+    ...(kind === 'timer' ? { command: { kind: 'expire', conferenceId: since } } : {}),
+  });
+  const sinceOf = (commands: readonly Waiting[]): number[] => commands.map(({ since }) => since);
+
+  it('is requests that wait too long, and timers only when these are asked for; the others stay in line', async () => {
+    const served: number[] = [];
+    const lane = new Lane((own) => {
+      served.push(...sinceOf(own.take(9)));
+      return Promise.resolve();
+    });
+    lane.add(at(1, 'timer'), at(2, 'request'), at(3, 'request'), at(4, 'timer'), at(5, 'request'));
+    expect(lane.length).toBe(5);
+    expect(sinceOf(lane.takeRequestsOlderThan(2))).toEqual([]);
+    expect(sinceOf(lane.takeRequestsOlderThan(5))).toEqual([2, 3]);
+    expect(sinceOf(lane.takeTimers())).toEqual([1, 4]);
+    expect(lane.length).toBe(1);
+    await lane.idle();
+    expect([served, lane.length]).toEqual([[5], 0]);
+  });
+
+  it('is told that nothing was done', () => {
+    expect(timedOut()).toMatchObject({
+      kind: 'unavailable',
+      code: 'TIMED_OUT',
+      message: 'The request waited too long and was not begun: nothing was done, try again',
+    });
+    expect(overloaded()).toMatchObject({
+      kind: 'unavailable',
+      code: 'OVERLOADED',
+      message: 'Too many requests are waiting: nothing was done, try again shortly',
+    });
+  });
+});
+
 describe('slots', () => {
   it('let so many work at once, and the others in order', async () => {
     const slots = new Slots(2);
@@ -77,5 +115,8 @@ describe('slots', () => {
       await all[ended];
     }
     expect(log).toEqual(['a', 'b', 'c', 'd']);
+    // All of them are free again, and no more than there were.
+    void ['e', 'f', 'g'].map(work);
+    expect(log.slice(4)).toEqual(['e', 'f']);
   });
 });

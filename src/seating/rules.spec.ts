@@ -98,7 +98,8 @@ class Store {
       ).length;
       if (expired.has(conference.conferenceId)) {
         const due = pending.filter((seat) => (seat.confirmationDeadline ?? 0) <= this.now).slice(0, this.chunk);
-        seats.push(...due);
+        // In no order: to find the right one is up to the rules.
+        seats.push(...due.toReversed());
         mayFree += due.length;
         if (due.length === this.chunk) cutShort.add(conference.conferenceId);
       }

@@ -133,8 +133,9 @@ export function hasStarted(now: Instant, conference: ConferenceSeats): boolean {
   return now >= conference.startsAt || conference.waitlistClosedAt !== null;
 }
 
+/** Only an open offer has a deadline. */
 function isOverdue(hall: Hall, seat: Seat): boolean {
-  return seat.status === 'ConfirmationPending' && hall.now >= (seat.confirmationDeadline ?? Infinity);
+  return hall.now >= (seat.confirmationDeadline ?? Infinity);
 }
 
 /** Start inclusive, end exclusive: back to back is no overlap. */
