@@ -18,6 +18,8 @@ export interface Broker {
   stop(): Promise<void>;
   /** Ends it as `kill -9` does; its data stays. */
   kill(): Promise<void>;
+  /** Shuts it down in good order; its data stays. */
+  halt(): Promise<void>;
   /** Starts it on its data, after a shutdown in good order where it still runs, and waits until it answers. */
   restart(): Promise<void>;
 }
@@ -119,6 +121,7 @@ async function startInstalled(script: string): Promise<Broker> {
       rmSync(home, { recursive: true, force: true, maxRetries: 10 });
     },
     kill: () => end(server, 'SIGKILL'),
+    halt: () => end(server, 'SIGTERM'),
     restart: async () => {
       await end(server, 'SIGTERM');
       await start();
@@ -153,6 +156,10 @@ async function startInDocker(): Promise<Broker> {
     },
     kill: () => {
       runOrThrow('docker', ['kill', '--signal', 'KILL', container]);
+      return Promise.resolve();
+    },
+    halt: () => {
+      runOrThrow('docker', ['stop', '--time', '30', container]);
       return Promise.resolve();
     },
     restart: async () => {
