@@ -84,6 +84,7 @@ export class Instance {
   async whenReady({ broker = false } = {}): Promise<void> {
     await eventually(
       async () => {
+        if (!this.isRunning) return;
         const response = await fetch(new URL('/health/ready', this.url), { signal: AbortSignal.timeout(5_000) });
         const body = (await response.json()) as { broker?: string };
         if (!response.ok || (broker && body.broker !== 'up')) {
@@ -92,6 +93,7 @@ export class Instance {
       },
       { timeoutMs: READY_WITHIN_MS, intervalMs: 50 },
     );
+    if (!this.isRunning) throw new Error(`${this.name} ended instead of becoming ready:\n${this.output}`);
   }
 
   /** Sends a signal that ends it, and waits for the end. */

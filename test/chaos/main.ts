@@ -9,7 +9,7 @@ import { readHistory, type Step } from './history.js';
 import { Journal } from './journal.js';
 import { planFaults } from './plan.js';
 import { renderFindings, renderInjected, renderLoad, renderPlan } from './report.js';
-import { StallWatch } from './stall-watch.js';
+import { type Stall, StallWatch } from './stall-watch.js';
 import { GRACE_MS, judge } from './verdict.js';
 
 /** After the last fault's grace the load goes on for so long: now nothing is an excuse. */
@@ -60,16 +60,17 @@ async function play(ground: Ground, options: ChaosOptions): Promise<{ findings: 
   const journal = new Journal();
   const crowd = new Crowd(ground, journal, options);
   await crowd.arrive();
+  const watch = new StallWatch();
   say('the load begins');
   const load = crowd.play();
   const [faults] = await Promise.all([injectAll(ground, planFaults(options), tell), pause(options.seconds * 1_000)]);
   await ground.whenWhole();
   const settledAt = Date.now();
-  const watch = new StallWatch();
   say('the last fault is over, and everything is whole again; the load goes on');
   await pause(GRACE_MS + CALM_MS);
   crowd.leave();
   await load;
+  watch.stop();
   say('the load is over');
   const { audit, history } = await ground.database.inSnapshot(async (query) => ({
     audit: await auditDatabase(query, { graceSeconds: LATE_SECONDS }),
@@ -82,17 +83,24 @@ async function play(ground: Ground, options: ChaosOptions): Promise<{ findings: 
     windowMs: WINDOW_MS,
     sweepMs: SWEEP_MS,
     settledAt,
-    stallMs: watch.stop(),
+    stalls: watch.stalls,
     ownEnds: [...ground.instances.values()].flatMap(({ name, ownEnds }) =>
       ownEnds.map((how) => ({ instance: name, how })),
     ),
     deadlocks: await ground.database.findDeadlocks(),
   });
-  return { findings: [...audit, ...verdict], summary: summarise(faults, journal, history) };
+  return { findings: [...audit, ...verdict], summary: summarise(faults, journal, history, watch.stalls) };
 }
 
-function summarise(faults: readonly Injected[], { entries }: Journal, history: readonly Step[]): string {
-  return `${renderInjected(faults, entries)}\n${renderLoad(entries, history)}`;
+function summarise(
+  faults: readonly Injected[],
+  { entries }: Journal,
+  history: readonly Step[],
+  stalls: readonly Stall[],
+): string {
+  const lost = Math.round(stalls.reduce((sum, { ms }) => sum + ms, 0));
+  const stood = `This machine stood still ${stalls.length} times, ${lost} ms in all.`;
+  return [renderInjected(faults, entries), renderLoad(entries, history), stood].join('\n');
 }
 
 function tell({ kind, instance, from, to, seen }: Injected): void {

@@ -2,6 +2,7 @@ import type { Injected } from './faults.js';
 import type { Step } from './history.js';
 import type { Ask, Entry, Told } from './journal.js';
 import type { FaultKind } from './plan.js';
+import { lostMs } from './stall-watch.js';
 import { type Evidence, GRACE_MS, judge, meaningOf } from './verdict.js';
 
 const T0 = 1_800_000_000_000;
@@ -94,7 +95,7 @@ function broken(change: Partial<Evidence>): Record<string, unknown[]> {
     windowMs: WINDOW_MS,
     sweepMs: 2_000,
     settledAt: T0 + 100_000,
-    stallMs: 0,
+    stalls: [],
     ownEnds: [],
     deadlocks: { counted: 0, told: [] },
     ...change,
@@ -280,7 +281,9 @@ describe('the verdict', () => {
       const settled = { journal: [], settledAt: T0 + 1_300 };
       expect(broken({ ...settled, history: missedAt(4_300) })[LATE]).toBeUndefined();
       expect(broken({ ...settled, history: missedAt(4_301) })[LATE]).toEqual(['3001 ms late']);
-      expect(broken({ ...settled, history: missedAt(4_301), stallMs: 1 })[LATE]).toBeUndefined();
+      expect(
+        broken({ ...settled, history: missedAt(4_301), stalls: [{ at: T0 + 2_001, ms: 1 }] })[LATE],
+      ).toBeUndefined();
       expect(broken({ journal: [], settledAt: T0 + 1_301, history: missedAt(4_301) })[LATE]).toBeUndefined();
     });
 
@@ -325,6 +328,18 @@ describe('the verdict', () => {
       expect(answered(told, [fault('database killed', 0, 9_000)])).toEqual({ [ANSWERS]: [why] });
     });
 
+    it('excuses a 503 of too much to do on a machine that stood still meanwhile, and no other', () => {
+      const looked = (code: string, ms: number): Record<string, unknown[]> => {
+        const told = refused(503, code);
+        const waited = entry('u5', { kind: 'look' }, told, 5_000, { sentAt: T0, endedAt: T0 + 5_000 });
+        return broken({ journal: [...JOURNAL, waited], stalls: [{ at: T0 + 3_000, ms }] });
+      };
+      const why = { [ANSWERS]: ['no fault was a reason for it'] };
+      expect(looked('TIMED_OUT', 500)).toEqual({});
+      expect(looked('TIMED_OUT', 499)).toEqual(why);
+      expect(looked('DATABASE_UNAVAILABLE', 500)).toEqual(why);
+    });
+
     it('wants a reason of its own instance for every request without an answer', () => {
       expect(answered('unknown', [fault('API instance killed', 0, 9_000, 'api1')])).toEqual({});
       const why = { [UNANSWERED]: ['no fault was a reason for it'] };
@@ -342,5 +357,17 @@ describe('the verdict', () => {
     expect(Object.values(broken({ deadlocks: { counted: 1, told: [] } }))).toEqual([['pg_stat_database counts 1']]);
     const line = 'ERROR:  deadlock detected';
     expect(Object.values(broken({ deadlocks: { counted: 0, told: [line] } }))).toEqual([[line]]);
+  });
+});
+
+describe('the time that was lost', () => {
+  it('is what of the stalls lies within', () => {
+    const stalls = [
+      { at: 1_000, ms: 100 },
+      { at: 2_000, ms: 500 },
+    ];
+    expect(lostMs(stalls, 0, 3_000)).toBe(600);
+    expect(lostMs(stalls, 950, 1_600)).toBe(150);
+    expect(lostMs(stalls, 1_000, 1_500)).toBe(0);
   });
 });

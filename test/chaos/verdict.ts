@@ -3,6 +3,7 @@ import type { Injected } from './faults.js';
 import type { Step } from './history.js';
 import type { Entry, Told } from './journal.js';
 import { traitsOf } from './plan.js';
+import { lostMs, type Stall } from './stall-watch.js';
 
 /** All that is judged besides the tables themselves. */
 export interface Evidence {
@@ -14,8 +15,8 @@ export interface Evidence {
   sweepMs: number;
   /** When everything was whole again, and no further fault came; ms since 1970. */
   settledAt: number;
-  /** The longest that this machine stood still since then, ms, as this process's own timers saw it. */
-  stallMs: number;
+  /** When this machine stood still. */
+  stalls: readonly Stall[];
   /** Instances that ended by themselves, and how. */
   ownEnds: readonly { instance: string; how: string }[];
   deadlocks: { counted: number; told: readonly string[] };
@@ -32,6 +33,10 @@ const PRECISION_MS = 5;
 /** What the contract allows as a 5xx. */
 const DOCUMENTED_503 = new Set(['OVERLOADED', 'TIMED_OUT', 'DATABASE_UNAVAILABLE']);
 const REFUSED = new Set([400, 404]);
+/** What says that there was more to do than could be done. */
+const BUSY = new Set(['OVERLOADED', 'TIMED_OUT']);
+/** A machine that stood still for so long, ms, of the 5 s that a request waits at most, is as good a reason as a fault. */
+const STALLED_MS = 500;
 
 /** Judges everything, and finds for each rule the rows that break it. Pure. */
 export function judge(evidence: Evidence): Finding[] {
@@ -261,7 +266,7 @@ function told(at: number | undefined): string {
   return at === undefined ? 'none' : new Date(at).toISOString();
 }
 
-function findLate({ history, windowMs, sweepMs, settledAt, stallMs }: Evidence): Row[] {
+function findLate({ history, windowMs, sweepMs, settledAt, stalls }: Evidence): Row[] {
   const rows: Row[] = [];
   const deadlines = new Map<number, number>();
   for (const step of history) {
@@ -270,7 +275,7 @@ function findLate({ history, windowMs, sweepMs, settledAt, stallMs }: Evidence):
     const dueAt = step.reason === 'missed' ? deadlines.get(step.bookingId) : step.startsAt;
     if (!isDue || dueAt === undefined || dueAt < settledAt) continue;
     const lateMs = Math.round(step.at - dueAt);
-    if (lateMs > sweepMs + LATENESS_MS + stallMs) rows.push(stepRow(step, `${lateMs} ms late`));
+    if (lateMs > sweepMs + LATENESS_MS + lostMs(stalls, dueAt, step.at)) rows.push(stepRow(step, `${lateMs} ms late`));
   }
   return rows;
 }
@@ -286,7 +291,7 @@ function isExcused(
   );
 }
 
-function findUndocumented({ journal, faults }: Evidence): Row[] {
+function findUndocumented({ journal, faults, stalls }: Evidence): Row[] {
   return journal.flatMap((entry) => {
     const { told } = entry;
     if (told === 'unknown' || [200, 201].includes(told.status) || (REFUSED.has(told.status) && told.code !== null))
@@ -297,7 +302,8 @@ function findUndocumented({ journal, faults }: Evidence): Row[] {
       const { excuses } = traitsOf(kind);
       return excuses === 'everybody' || (excuses === 'its instance' && isOwn);
     };
-    return isExcused(entry, faults, isReason) ? [] : [rowOf(entry, 'no fault was a reason for it')];
+    const hadNoTime = BUSY.has(told.code ?? '') && lostMs(stalls, entry.sentAt, entry.endedAt) >= STALLED_MS;
+    return hadNoTime || isExcused(entry, faults, isReason) ? [] : [rowOf(entry, 'no fault was a reason for it')];
   });
 }
 
