@@ -75,6 +75,19 @@ export class Queues {
     }
   }
 
+  /** Timers that have come and wait to be taken again: they had been delivered, and never acknowledged. */
+  async countRedelivered(): Promise<number> {
+    let count = 0;
+    for (;;) {
+      const message = await this.channel.get(this.topology.workQueue);
+      if (message === false) break;
+      if (message.fields.redelivered) count += 1;
+    }
+    // Back to where they were.
+    this.channel.nackAll(true);
+    return count;
+  }
+
   /** Loses every timer that waits; resolves to how many there were. */
   async purgeDelayed(): Promise<number> {
     let count = 0;
