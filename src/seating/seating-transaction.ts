@@ -4,7 +4,7 @@ import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
 import { isDatabaseAway } from '../database/failures.js';
-import { CommitFate } from './commit-fate.js';
+import { CommitFate, type Trace } from './commit-fate.js';
 import { loadHall, writeHall } from './hall-rows.js';
 import type { Hall } from './hall.js';
 import { type Answered, claimKeys, keepAnswers, lockKeys, type Order } from './idempotency.js';
@@ -60,7 +60,7 @@ export class SeatingTransaction {
       await runner.connect();
       await runner.startTransaction();
       const result = await this.attend(runner.manager, request);
-      await this.commit(runner, result.transactionId);
+      await this.commit(runner, result);
       return result;
     } catch (error) {
       if (isDatabaseAway(error)) await discard(runner);
@@ -71,7 +71,7 @@ export class SeatingTransaction {
     }
   }
 
-  private async commit(runner: QueryRunner, transactionId: string): Promise<void> {
+  private async commit(runner: QueryRunner, { transactionId, trace }: Written): Promise<void> {
     try {
       await runner.commitTransaction();
     } catch (error) {
@@ -79,14 +79,11 @@ export class SeatingTransaction {
       // Its place in the pool is free before another connection is asked.
       await discard(runner);
       await runner.release();
-      if ((await this.fate.of(transactionId)) !== 'committed') throw error;
+      if ((await this.fate.of(transactionId, trace)) !== 'committed') throw error;
     }
   }
 
-  private async attend(
-    manager: EntityManager,
-    request: SeatingRequest,
-  ): Promise<SeatingResult & { transactionId: string }> {
+  private async attend(manager: EntityManager, request: SeatingRequest): Promise<SeatingResult & Written> {
     if (request.waitFor !== undefined) {
       await lockKeys(manager, request.ahead?.() ?? []);
       await this.locks.wait(manager, request.waitFor);
@@ -104,12 +101,7 @@ export class SeatingTransaction {
     manager: EntityManager,
     commands: readonly Command[],
     passOver: readonly BusyConference[],
-  ): Promise<{
-    outcomes: (Outcome | BusyConference | 'busy user')[];
-    offers: SeatingResult['offers'];
-    now: Instant;
-    transactionId: string;
-  }> {
+  ): Promise<Done & Written> {
     const { places, obstacles, userIds } = await this.locks.lock(manager, commands, passOver);
     const isAttended = (_: unknown, index: number): boolean => obstacles[index] === null;
     const attended = commands.filter(isAttended);
@@ -118,11 +110,13 @@ export class SeatingTransaction {
     await writeHall(manager, hall);
 
     let next = 0;
+    const last = hall.transitions.at(-1);
     return {
       outcomes: obstacles.map((obstacle) => obstacle ?? decided[next++] ?? 'busy user'),
       offers: offersMade(hall),
       now: hall.now,
       transactionId,
+      trace: last === undefined ? null : { ...last, at: hall.now },
     };
   }
 }
@@ -139,6 +133,17 @@ async function discard(runner: QueryRunner): Promise<void> {
   } catch {
     // There never was a connection.
   }
+}
+
+/** What came of commands that nothing was known of. */
+interface Done extends Pick<SeatingResult, 'offers' | 'now'> {
+  outcomes: (Outcome | BusyConference | 'busy user')[];
+}
+
+/** What tells whether a transaction was committed, when nobody says so. */
+interface Written {
+  transactionId: string;
+  trace: Trace | null;
 }
 
 function offersMade(hall: Hall): { conferenceId: number; deadline: Instant }[] {

@@ -1,3 +1,5 @@
+import { DataSource } from 'typeorm';
+import { CommitFate } from '../../src/seating/commit-fate.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { type Proxy, startProxy, type Verdict } from '../support/proxy.js';
@@ -70,5 +72,44 @@ describe('a COMMIT whose answer gets lost', () => {
     await expect(lost).resolves.toMatchObject({ status: 'CONFIRMED' });
     await expect(office.boxOffice.book(other, 'Swallowed')).resolves.toMatchObject({ status: 'CONFIRMED' });
     expect(await backstage.brokenRules()).toEqual([]);
+  });
+
+  describe('after a crash of the database, which may give its transaction id again', () => {
+    let dataSource: DataSource;
+    let fate: CommitFate;
+
+    beforeAll(async () => {
+      dataSource = await new DataSource({ type: 'postgres', url: database.url }).initialize();
+      fate = new CommitFate(dataSource);
+    });
+    afterAll(() => dataSource.destroy());
+
+    async function stepOf(name: string): Promise<{ id: string; trace: NonNullable<Parameters<CommitFate['of']>[1]> }> {
+      await backstage.addConference(name, 1);
+      const [user = ''] = await backstage.addUsers(name.toLowerCase(), 1);
+      const { bookingId } = await office.boxOffice.book(user, name);
+      const [row] = await backstage.query<{ id: string; at: number }>(
+        `SELECT xmin::text AS id, floor(extract(epoch FROM at) * 1000)::float8 AS at FROM booking_transitions
+         WHERE booking_id = $1`,
+        [bookingId],
+      );
+      return { id: row?.id ?? '', trace: { bookingId, toStatus: 'CONFIRMED', reason: 'booked', at: row?.at ?? 0 } };
+    }
+
+    it('is done where its own step is there', async () => {
+      const { id, trace } = await stepOf('Kept');
+      await expect(fate.of(id, trace)).resolves.toBe('committed');
+    });
+
+    it('is not done where another transaction has the id', async () => {
+      const { id, trace } = await stepOf('Another');
+      await expect(fate.of(id, { ...trace, at: trace.at - 1 })).resolves.toBe('aborted');
+      await expect(fate.of(id, { ...trace, bookingId: trace.bookingId + 1 })).resolves.toBe('aborted');
+    });
+
+    it('is not done where nobody has the id yet', async () => {
+      const { id, trace } = await stepOf('Nobody');
+      await expect(fate.of(String(Number(id) + 1_000_000), trace)).resolves.toBe('aborted');
+    });
   });
 });
