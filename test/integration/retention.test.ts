@@ -5,6 +5,7 @@ import { ApiClient } from '../../src/cli/api-client.js';
 import { parseEnvironment } from '../../src/config/environment.js';
 import { dataSourceOptions } from '../../src/database/data-source.js';
 import { Database } from '../../src/database/database.js';
+import { revertMigration, runMigrations } from '../../src/database/migrate.js';
 import { Archivist } from '../../src/retention/archivist.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { archivedState, passInto } from '../support/archive.js';
@@ -181,6 +182,15 @@ describe('retention', () => {
     expect(await backstage.brokenRules()).toEqual([]);
     await moveAll(await openArchivist());
     expect(await isArchived(conferenceId)).toBe(true);
+  });
+
+  it('goes back into the live tables when its migration is taken back', async () => {
+    await addPast('Back', DAYS + 1);
+    const before = await archivedState(backstage);
+    await moveAll(await openArchivist());
+    while ((await revertMigration(database.url)).done[0] !== 'Archive1795000000100');
+    await runMigrations(database.url);
+    expect(await archivedState(backstage)).toEqual(before);
   });
 
   it('is judged by the audit: what is lost from the archive is found', async () => {
