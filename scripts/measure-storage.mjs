@@ -2,6 +2,7 @@
 // added to its database. DATABASE_URL is the database; SERVICE_URL the service, http://127.0.0.1:8080 unless told. The rows stay:
 // give it a database of its own, on which nothing else writes.
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import pg from 'pg';
 
 const bookings = Number(process.argv[2] ?? 20_000);
