@@ -60,7 +60,9 @@ api.close();
 await database.end();
 
 const grown = (name) => (after[name] - before[name]) / bookings;
-console.log(`${bookings} bookings by ${CLIENTS} clients in ${seconds.toFixed(1)} s: ${Math.round(bookings / seconds)}/s`);
+console.log(
+  `${bookings} bookings by ${CLIENTS} clients in ${seconds.toFixed(1)} s: ${Math.round(bookings / seconds)}/s`,
+);
 for (const table of TABLES) {
   console.log(`${table}: ${grown(`${table}_rows`).toFixed(2)} rows, ${Math.round(grown(table))} bytes each booking`);
 }
