@@ -1,3 +1,4 @@
+import type { ClientBase } from 'pg';
 import type { DataSourceOptions } from 'typeorm';
 import type { Pooler } from '../config/environment.js';
 
@@ -15,6 +16,16 @@ export const SERVER_LIMITS = {
   lock_timeout: 2_000,
   statement_timeout: 5_000,
   idle_in_transaction_session_timeout: 2_000,
+};
+
+/**
+ * Gives every connection of a pool somebody who hears its errors. The server's goodbye may come in one packet with its
+ * welcome; then the pool hears no more, whoever asked for the connection does not hear yet, and the process would end.
+ */
+export const HEARD = {
+  onConnect: (client: ClientBase): void => {
+    client.on('error', () => undefined);
+  },
 };
 
 /**
@@ -42,6 +53,7 @@ export function dataSourceOptions({
     // A connection that dies while it rests is replaced by the pool; whoever uses one gets an error of their own.
     poolErrorHandler: () => undefined,
     extra: {
+      ...HEARD,
       min: poolMinIdle,
       keepAlive: true,
       ...(pooler === 'none' ? SERVER_LIMITS : {}),

@@ -1,5 +1,6 @@
 import { migrations } from '#migrations';
 import { DataSource, type EntityManager, MigrationExecutor } from 'typeorm';
+import { HEARD } from './data-source.js';
 
 /** Of the transaction that migrates, while it waits for its turn. */
 const PATIENCE = 'SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0';
@@ -62,7 +63,7 @@ async function inTurn<T>(
     poolSize: 1,
     connectTimeoutMS: 5_000,
     logging: false,
-    extra: { keepAlive: true },
+    extra: { ...HEARD, keepAlive: true },
   });
   await dataSource.initialize();
   const session = dataSource.createQueryRunner();
