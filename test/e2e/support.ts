@@ -13,6 +13,8 @@ export class Queues {
   /** The variables of a service that uses these queues. */
   readonly env: Record<string, string>;
   private readonly topology: TimerTopology;
+  /** Whether a timer had been delivered before it was first looked at, by its content. */
+  private readonly firstSeen = new Map<string, boolean>();
 
   private constructor(
     private readonly connection: ChannelModel,
@@ -75,13 +77,17 @@ export class Queues {
     }
   }
 
-  /** Timers that have come and wait to be taken again: they had been delivered, and never acknowledged. */
+  /** Timers that have come and wait to be taken again: they had been delivered to a service, and never acknowledged. */
   async countRedelivered(): Promise<number> {
     let count = 0;
     for (;;) {
       const message = await this.channel.get(this.topology.workQueue);
       if (message === false) break;
-      if (message.fields.redelivered) count += 1;
+      const timer = message.content.toString();
+      // From its second look on, it is this very look that makes it a redelivered one.
+      const wasRedelivered = this.firstSeen.get(timer) ?? message.fields.redelivered;
+      this.firstSeen.set(timer, wasRedelivered);
+      if (wasRedelivered) count += 1;
     }
     // Back to where they were.
     this.channel.nackAll(true);
