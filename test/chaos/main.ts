@@ -46,18 +46,23 @@ async function chaos(options: ChaosOptions): Promise<number> {
       console.log(`${plan.length} faults, ${findings.length} rules hold; seed ${seed}`);
       return 0;
     }
-    for (const { name, output } of ground.instances.values()) {
-      console.log(`-- what ${name} wrote last\n${output.slice(-OUTPUT_SHOWN)}`);
-    }
+    showOutputs(ground);
     const again = `npm run chaos -- --seconds ${seconds} --faults ${options.faults} --seed ${seed}`;
     console.log(`${broken} of ${findings.length} rules are broken; the same plan again: ${again}`);
     return 1;
   } catch (error) {
+    showOutputs(ground);
     console.log(`It could not be played to its end; seed ${seed}`);
     throw error;
   } finally {
     await ground.close();
     process.off('SIGINT', endOnSignal).off('SIGTERM', endOnSignal);
+  }
+}
+
+function showOutputs({ instances }: Ground): void {
+  for (const { name, output } of instances.values()) {
+    console.log(`-- what ${name} wrote last\n${output.slice(-OUTPUT_SHOWN)}`);
   }
 }
 
