@@ -111,7 +111,9 @@ export class BrokerChannel {
     });
     // Without a listener a failed set-up would end the process.
     wrapper.on('error', (error: unknown) => {
-      if (isCurrent()) this.loseChannel(manager, describe(error), error instanceof QueueMismatchError);
+      if (!isCurrent()) return;
+      if (isConnectionClosed(error)) this.reconnect(manager, describe(error));
+      else this.loseChannel(manager, describe(error), error instanceof QueueMismatchError);
     });
   }
 
@@ -128,6 +130,17 @@ export class BrokerChannel {
       this.openChannel(manager);
       old?.close().catch(() => undefined);
     }, delayMs);
+  }
+
+  /**
+   * The connection is gone, and nobody has said so: where the broker's goodbye comes in one packet with its welcome, it is
+   * over before the manager listens, which would hold on to it for good.
+   */
+  private reconnect(manager: AmqpConnectionManager, reason: string): void {
+    this.loseConnection(reason);
+    this.reopening = setTimeout(() => {
+      if (!this.isClosed) manager.reconnect();
+    }, REOPEN_MS);
   }
 
   private stopReopening(): void {
@@ -175,6 +188,13 @@ export class BrokerChannel {
     const { protocol, host, pathname } = new URL(this.options.url);
     return `${protocol}//${host}${pathname}`;
   }
+}
+
+/** Whether no channel can be opened because the connection is over. */
+function isConnectionClosed(error: unknown): boolean {
+  return (
+    error instanceof Error && error.name === 'IllegalOperationError' && error.message.startsWith('Connection clos')
+  );
 }
 
 /** Some errors have only a code (an AggregateError of refused connections), and some are not errors at all. */
