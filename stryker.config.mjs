@@ -1,19 +1,13 @@
 // Mutation tests of the rules, `npm run mutate`: each change of the code that no test notices is a test that is missing.
-import jest from './jest.config.cjs';
 
 // With a fault in the rules the first hundreds of random sequences find it, or none does.
 process.env.RULES_SEQUENCES = '400';
-
-const unit = jest.projects.find(({ displayName }) => displayName === 'unit');
 
 /** @type {import('@stryker-mutator/api/core').PartialStrykerOptions} */
 export default {
   mutate: ['src/seating/{rules,hall,model,refusals,lane}.ts'],
   testRunner: 'jest',
-  jest: {
-    projectType: 'custom',
-    config: { ...unit, testMatch: ['<rootDir>/src/seating/*.spec.ts'] },
-  },
+  jest: { projectType: 'custom', configFile: 'jest.mutation.cjs' },
   plugins: ['@stryker-mutator/jest-runner'],
   coverageAnalysis: 'perTest',
   concurrency: 2,
@@ -24,6 +18,5 @@ export default {
   htmlReporter: { fileName: 'reports/mutation/mutation.html' },
   jsonReporter: { fileName: 'reports/mutation/mutation.json' },
   tempDirName: '.stryker-tmp',
-  allowEmpty: false,
   cleanTempDir: 'always',
 };
