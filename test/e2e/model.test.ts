@@ -138,7 +138,6 @@ describe.each(WAYS)('the service agrees with a plain model, $way', ({ maxMissed,
       const least = { offered: SEQUENCES / 2, confirmed: SEQUENCES / 20, missed: SEQUENCES / 20 };
       for (const [what, count] of Object.entries(least))
         expect([what, (counts[what] ?? 0) > count]).toEqual([what, true]);
-      expect(counts.leftAtStart).toBeGreaterThan(0);
     },
     TIMEOUT_MS,
   );

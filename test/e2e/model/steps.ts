@@ -452,7 +452,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
     (stage, model, [n, s]) => passDeadline(stage, model, openOffer(model, n), s),
   ),
   kind(
-    1,
+    2,
     conference,
     (c) => `conference ${c} starts`,
     (stage, model, c) => passStart(stage, model, c),
