@@ -38,6 +38,21 @@ describe('a batch', () => {
 });
 
 describe('a lane', () => {
+  it('shows who is first, and keeps them', async () => {
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const lane = new Lane(async (own) => {
+      await held;
+      own.take(9);
+    });
+    lane.add(...[1, 2, 3].map(waiting));
+    expect(idsOf(lane.peek(2))).toEqual([1, 2]);
+    expect(lane.length).toBe(3);
+    release();
+    await lane.idle();
+    expect(lane.peek(2)).toEqual([]);
+  });
+
   it('serves batch after batch, whoever joins meanwhile included, and then rests', async () => {
     const served: number[][] = [];
     let isIdle = false;

@@ -4,10 +4,7 @@ import { join } from 'node:path';
 const ROOT = join(__dirname, '../..');
 const SECONDS = 60;
 const FAULTS = 20;
-/**
- * One plan for everybody's tests: a failure is then of the change that is tested. Others are for `npm run chaos`. In this
- * one nobody is frozen while the broker starts: an instance that was has been seen without its broker for good (seed 201).
- */
+/** One plan for everybody's tests: a failure is then of the change that is tested. Others are for `npm run chaos`. */
 const SEED = '485';
 /** A minute of load, what starts before and settles after it, and a machine that is four times as slow as it should be. */
 const TIMEOUT_MS = 420_000;
