@@ -80,8 +80,8 @@ describe('a rolling restart of three API and two worker instances behind nginx, 
       for (const api of [...apis]) await cluster.whenUsed(await restart(api));
       const { bookings, looks } = await load.stop();
 
-      // A machine that stalls delays one of them, a service that is late all.
-      expect(Math.min(...readyGoneMs)).toBeLessThan(READY_GONE_MS);
+      process.stdout.write(`  ready gone after ${readyGoneMs.map((ms) => ms.toFixed(0)).join(', ')} ms\n`);
+      expect(Math.max(...readyGoneMs)).toBeLessThan(READY_GONE_MS);
       expect([...bookings.values()].filter(({ status }) => status !== 201)).toEqual([]);
       expect(looks.filter(({ status }) => status !== 200)).toEqual([]);
       const kept = await backstage.query(
