@@ -137,8 +137,8 @@ describe('timers', () => {
     const dueAt = Date.now() + 1_300;
     backdoor.sendTimer(topology.workQueue, expiry(1, dueAt));
     await eventually(() => expect(boxOffice.of(1).some(({ at }) => at >= dueAt)).toBe(true));
-    // Early, after the hop of 1 s, and after the rest was waited out.
-    expect(boxOffice.of(1)).toHaveLength(3);
+    // Early, and after the hop of 1 s; then the rest is waited out. (A timeout of Node may end 1 ms early: then it looks again.)
+    expect(boxOffice.of(1).filter(({ at }) => at < dueAt - 100)).toHaveLength(2);
     expect(boxOffice.of(1).at(-1)?.at).toBeLessThan(dueAt + 100);
     expect(publisher.counts.published).toBe(1);
     await expectNothingLeft();
