@@ -4,6 +4,7 @@ import { Repository } from 'typeorm';
 import { AppError } from '../common/app-error.js';
 import { isPlainText } from '../common/text.js';
 import { violatedConstraint } from '../database/failures.js';
+import { prepared } from '../database/prepared.js';
 import { TimerPublisher } from '../messaging/timer-publisher.js';
 import { CONFERENCE_STARTS } from '../messaging/timers.js';
 import type { ConferenceDto } from './conference.dto.js';
@@ -91,7 +92,7 @@ export class ConferencesService {
   /** A conference, also after its start. @throws AppError `CONFERENCE_NOT_FOUND` */
   async get(name: string): Promise<ConferenceDto> {
     if (isPlainText(name)) {
-      const [row] = await this.conferences.query<ConferenceRow[]>(CONFERENCE_BY_NAME, [name]);
+      const [row] = await prepared<ConferenceRow>(this.conferences.manager, CONFERENCE_BY_NAME, [name]);
       if (row !== undefined) return conferenceDto(row);
     }
     throw conferenceNotFound();
@@ -118,7 +119,13 @@ export class ConferencesService {
     const { name, location, startsAt, endsAt, slots, topics } = conference;
     const times = [startsAt, endsAt].map((instant) => new Date(instant).toISOString());
     try {
-      return await this.conferences.query<AddedRow[]>(ADD_CONFERENCE, [name, location, ...times, slots, topics]);
+      return await prepared<AddedRow>(this.conferences.manager, ADD_CONFERENCE, [
+        name,
+        location,
+        ...times,
+        slots,
+        topics,
+      ]);
     } catch (error) {
       if (violatedConstraint(error) !== 'conferences_name_key') throw error;
       throw new AppError('invalid', 'CONFERENCE_EXISTS', 'conference already exists');

@@ -19,6 +19,14 @@ export const SERVER_LIMITS = {
 };
 
 /**
+ * How the server plans what the service asks, which is always for a few rows by a key. Tables grow fast when a sale opens,
+ * and statistics lag behind: a prepared statement that was planned while a table was small would go on to read all of it
+ * when it is large, and what is thought to cost much would be compiled first, for half a second (see
+ * docs/decisions/0013-the-http-path.md).
+ */
+const PLANNER_OPTIONS = '-c jit=off -c enable_seqscan=off';
+
+/**
  * Gives every connection of a pool somebody who hears its errors. The server's goodbye may come in one packet with its
  * welcome; then the pool hears no more, whoever asked for the connection does not hear yet, and the process would end.
  */
@@ -56,11 +64,20 @@ export function dataSourceOptions({
       ...HEARD,
       min: poolMinIdle,
       keepAlive: true,
+      // Statements are sent when they are given, and not when the one before has its answer: see flights.ts.
+      pipeline: true,
       ...(pooler === 'none' ? SERVER_LIMITS : {}),
+      // A command reads whole tables.
+      ...(pooler === 'none' && isHurried ? { options: PLANNER_OPTIONS } : {}),
       // Of the client: a network that swallows packets says nothing at all.
       ...(isHurried ? { query_timeout: 8_000 } : {}),
     },
   };
+}
+
+/** Whether statements may be prepared: where a connection's plans are its own, and made for look-ups. */
+export function mayPrepare(options: DataSourceOptions): boolean {
+  return 'extra' in options && (options.extra as { options?: string }).options === PLANNER_OPTIONS;
 }
 
 /** Where a database is, for people to read: never its user or password. */

@@ -13,7 +13,8 @@ const TRANSIENT = new Set(['40001', '40P01', '55P03', '57014']);
 /** The SQLSTATE that the server answered with; null where no server answered. */
 export function sqlState(error: unknown): string | null {
   const code = propertyOf(driverError(error), 'code');
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : null;
+  // EPIPE has five letters, too: no class of PostgreSQL's begins with E.
+  return typeof code === 'string' && /^(?!E)[0-9A-Z]{5}$/.test(code) ? code : null;
 }
 
 /** The name of the constraint that was violated; null where that was not the trouble. */

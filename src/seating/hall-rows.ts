@@ -1,17 +1,17 @@
-import type { EntityManager } from 'typeorm';
-import { Conference } from '../conferences/conference.entity.js';
+import type { FlightTransaction, Statement } from '../database/flights.js';
+import { statement } from '../database/flights.js';
 import { Hall } from './hall.js';
-import {
-  type ArchivedSeat,
-  type Command,
-  type ConferenceSeats,
-  type Instant,
-  isTimer,
-  type OfferPolicy,
-  type Seat,
-} from './model.js';
+import { type Command, type Instant, isTimer, type OfferPolicy, type Seat } from './model.js';
 import { hasStarted } from './rules.js';
-import type { Place } from './seating-locks.js';
+import {
+  bookingIdsOf,
+  type BusyConference,
+  conferenceIdsOf,
+  conferenceNamesOf,
+  type Obstacle,
+  type SeatingLocks,
+  seatsOf,
+} from './seating-locks.js';
 import {
   ARCHIVED_BY_ID,
   type ArchivedRow,
@@ -36,65 +36,92 @@ interface ClockRow {
   ids: string[];
 }
 
+/** A batch whose locks are held, and what its commands need. */
+export interface Loaded {
+  hall: Hall;
+  /** In the order of the commands: what a command has to wait for. */
+  obstacles: Obstacle[];
+  transactionId: string;
+}
+
 /**
- * Loads just what the commands need, now that everything is locked: a statement that locks and reads at once would see
- * what was there before the wait.
+ * Locks all that these commands need and that is free, and loads just what they need. What is busy is passed over, and so
+ * is whoever is in `passOver`. Locks and reads go out together, and each is a statement of its own: one that locks and
+ * reads at once would see what was there before the lock was free.
  */
 export async function loadHall(
-  manager: EntityManager,
+  transaction: FlightTransaction,
+  locks: SeatingLocks,
   commands: readonly Command[],
-  places: readonly Place[],
-  userIds: string[],
+  passOver: readonly BusyConference[],
   policy: OfferPolicy,
-): Promise<{ hall: Hall; transactionId: string }> {
-  const conferences = new Map<number, ConferenceSeats>();
-  for (const place of places) if (place instanceof Conference) conferences.set(place.conferenceId, seatsOf(place));
-  const bookings = commands.flatMap((command, index) => {
-    const place = places[index];
-    return command.kind === 'book' && place instanceof Conference
-      ? [{ userId: command.userId, conference: place }]
-      : [];
-  });
-  const [clock] = await manager.query<[ClockRow]>(CLOCK_AND_IDS, [bookings.length]);
+): Promise<Loaded> {
+  const passedOver = new Set(passOver.map(({ name }) => name));
+  const asked = commands.filter((command) => command.kind !== 'book' || !passedOver.has(command.conferenceName));
+  const bookings = asked.filter((command) => command.kind === 'book');
+  const users = new Set(bookings.map(({ userId }) => userId));
+  const bookingIds = bookingIdsOf(asked);
+  const [rows, lockedUsers, [clock], overlapping, named] = await transaction.send(
+    locks.lockConferences(asked, passOver),
+    locks.lockUsers([...users]),
+    statement<ClockRow>(CLOCK_AND_IDS, [bookings.length]),
+    bookings.length === 0
+      ? null
+      : statement<SeatRow>(OVERLAPPING, [
+          bookings.map(({ userId }) => userId),
+          bookings.map(({ conferenceName }) => conferenceName),
+        ]),
+    bookingIds.length === 0 ? null : statement<SeatRow>(BOOKINGS_BY_ID, [bookingIds]),
+  );
+  if (clock === undefined) throw new Error('The database did not say what time it is');
   const now = Number(clock.now);
+  const conferences = new Map(rows.map((row) => [row.conferenceId, seatsOf(row)]));
+  const userIds = lockedUsers.map(({ userId }) => userId);
+  const seats = [...overlapping, ...named].map(seatFromRow);
 
-  const seats: Seat[] = [];
-  const read = async (statement: string, parameters: unknown[]): Promise<Seat[]> => {
-    const rows = (await manager.query<SeatRow[]>(statement, parameters)).map(seatFromRow);
-    seats.push(...rows);
-    return rows;
-  };
+  // What was not locked is busy, or does not exist; a booking that is not there may be in the archive, also since a moment ago.
+  const conferenceOf = new Map(named.map((row) => [Number(row.booking_id), row.conference_id]));
+  const lockedNames = new Set(rows.map(({ name }) => name));
+  const known = new Set([...conferences.keys(), ...passOver.map(({ conferenceId }) => conferenceId)]);
+  for (const userId of userIds) users.delete(userId);
+  const [busy, busyUsers, archived] = await transaction.send(
+    locks.findConferences(
+      [...conferenceIdsOf(asked), ...conferenceOf.values()].filter((id) => !known.has(id)),
+      conferenceNamesOf(asked).filter((name) => !lockedNames.has(name)),
+    ),
+    locks.findUsers([...users]),
+    findArchived(bookingIds.filter((bookingId) => !conferenceOf.has(bookingId))),
+  );
+  const obstacles = obstaclesOf(
+    commands,
+    conferenceOf,
+    [...passOver, ...busy],
+    busyUsers.map(({ userId }) => userId),
+  );
 
-  if (bookings.length > 0) {
-    await read(OVERLAPPING, [
-      bookings.map(({ userId }) => userId),
-      bookings.map(({ conference }) => conference.startsAt),
-      bookings.map(({ conference }) => conference.endsAt),
-    ]);
-  }
-  const bookingIds = commands.flatMap((command) => ('bookingId' in command ? [command.bookingId] : []));
-  const named = bookingIds.length > 0 ? await read(BOOKINGS_BY_ID, [bookingIds]) : [];
-  const archived = await findArchived(manager, bookingIds, named);
-
+  const attended = commands.filter((_, index) => obstacles[index] === null);
   const isOpen = (id: number): boolean => {
     const conference = conferences.get(id);
     return conference !== undefined && !hasStarted(now, conference);
   };
-  const lookedAt = [...new Set(commands.flatMap((command) => (isTimer(command) ? [command.conferenceId] : [])))];
+  const lookedAt = conferenceIdsOf(attended);
   const expired = new Set(
-    commands.flatMap((c) => (c.kind === 'expire' && isOpen(c.conferenceId) ? [c.conferenceId] : [])),
+    attended.flatMap((c) => (c.kind === 'expire' && isOpen(c.conferenceId) ? [c.conferenceId] : [])),
   );
   const started = lookedAt.filter((id) => conferences.has(id) && !isOpen(id));
   const limit = Math.ceil(DUE_ROWS / Math.max(1, lookedAt.length));
+  const [left, overdue] = await transaction.send(
+    started.length === 0 ? null : statement<SeatRow>(LEFT_AT_START, [started, limit]),
+    expired.size === 0 ? null : statement<SeatRow>(OVERDUE_OFFERS, [[...expired], new Date(now), limit]),
+  );
+  seats.push(...[...left, ...overdue].map(seatFromRow));
   const cutShort = new Set<number>();
-  if (started.length > 0) await read(LEFT_AT_START, [started, limit]);
-  if (expired.size > 0) {
-    const overdue = countBy(await read(OVERDUE_OFFERS, [[...expired], new Date(now), limit]));
-    for (const [conferenceId, count] of overdue) if (count >= limit) cutShort.add(conferenceId);
+  for (const [conferenceId, count] of countBy(overdue.map(seatFromRow))) {
+    if (count >= limit) cutShort.add(conferenceId);
   }
 
   // How many of the front of each line may be asked up: each cancellation, and each offer that expires, asks one up at most.
-  const canceled = new Set(commands.flatMap((command) => (command.kind === 'cancel' ? [command.bookingId] : [])));
+  const canceled = new Set(attended.flatMap((command) => (command.kind === 'cancel' ? [command.bookingId] : [])));
   const mayFree = countBy(
     seats.filter(
       (seat) =>
@@ -102,16 +129,17 @@ export async function loadHall(
         (canceled.has(seat.bookingId) || (seat.status === 'ConfirmationPending' && expired.has(seat.conferenceId))),
     ),
   );
-  const lines = new Map<number, Seat[]>();
-  for (const conferenceId of mayFree.keys()) lines.set(conferenceId, []);
+  const lines = new Map<number, Seat[]>([...mayFree.keys()].map((conferenceId) => [conferenceId, []]));
   const waiting = [...mayFree].filter(([id]) => (conferences.get(id)?.waitlisted ?? 0) > 0);
-  if (waiting.length > 0) {
-    const rows = await manager.query<SeatRow[]>(FRONT_OF_LINES, [
-      waiting.map(([conferenceId]) => conferenceId),
-      waiting.map(([, count]) => count),
-    ]);
-    for (const row of rows) lines.get(row.conference_id)?.push(seatFromRow(row));
-  }
+  const [fronts] = await transaction.send(
+    waiting.length === 0
+      ? null
+      : statement<SeatRow>(FRONT_OF_LINES, [
+          waiting.map(([conferenceId]) => conferenceId),
+          waiting.map(([, count]) => count),
+        ]),
+  );
+  for (const row of fronts) lines.get(row.conference_id)?.push(seatFromRow(row));
 
   const hall = new Hall({
     now,
@@ -119,42 +147,56 @@ export async function loadHall(
     conferences: [...conferences.values()],
     userIds,
     seats,
-    archived,
+    archived: archived.map((row) => ({ bookingId: Number(row.booking_id), userId: row.user_id, status: row.status })),
     lines,
     cutShort,
     bookingIds: clock.ids.map(Number),
   });
-  return { hall, transactionId: clock.transaction_id };
+  return { hall, obstacles, transactionId: clock.transaction_id };
 }
 
-/** Whatever is not among the live bookings may be in the archive, also since a moment ago. */
-async function findArchived(manager: EntityManager, wanted: number[], live: Seat[]): Promise<ArchivedSeat[]> {
-  const found = new Set(live.map(({ bookingId }) => bookingId));
-  const missing = wanted.filter((bookingId) => !found.has(bookingId));
-  if (missing.length === 0) return [];
-  const rows = await manager.query<ArchivedRow[]>(ARCHIVED_BY_ID, [missing]);
-  return rows.map((row) => ({ bookingId: Number(row.booking_id), userId: row.user_id, status: row.status }));
+function obstaclesOf(
+  commands: readonly Command[],
+  conferenceOf: ReadonlyMap<number, number>,
+  busyConferences: readonly BusyConference[],
+  busyUsers: readonly string[],
+): Obstacle[] {
+  const byName = new Map(busyConferences.map((conference) => [conference.name, conference]));
+  const byId = new Map(busyConferences.map((conference) => [conference.conferenceId, conference]));
+  const users = new Set(busyUsers);
+  return commands.map((command) => {
+    if (command.kind === 'book') {
+      return byName.get(command.conferenceName) ?? (users.has(command.userId) ? 'busy user' : null);
+    }
+    const id = isTimer(command) ? command.conferenceId : conferenceOf.get(command.bookingId);
+    return (id === undefined ? undefined : byId.get(id)) ?? null;
+  });
 }
 
-/** Writes what the rules have changed: bookings, counters, and a transition for every step. */
-export async function writeHall(manager: EntityManager, hall: Hall): Promise<void> {
+function findArchived(bookingIds: readonly number[]): Statement<ArchivedRow> | null {
+  return bookingIds.length === 0 ? null : statement<ArchivedRow>(ARCHIVED_BY_ID, [bookingIds]);
+}
+
+/** The statements that write what the rules have changed: bookings, counters, and a transition for every step. */
+export function writesOf(hall: Hall): (Statement<never> | null)[] {
   const changed = [...hall.changed];
   const created = [...hall.created];
   const touched = [...hall.touched];
   const instant = (value: Instant | null): string | null => (value === null ? null : new Date(value).toISOString());
-  if (changed.length > 0) {
-    // Before the inserts: constraints look at every statement, and a booking that was canceled makes room for another.
-    await manager.query(UPDATE_BOOKINGS, [
-      changed.map((seat) => seat.bookingId),
-      changed.map((seat) => seat.status),
-      changed.map((seat) => seat.queueTicket),
-      changed.map((seat) => instant(seat.confirmationDeadline)),
-      changed.map((seat) => seat.missedOffers),
-      changed.map((seat) => instant(seat.canceledAt)),
-    ]);
-  }
-  if (touched.length === 0) return;
-  await manager.query(WRITE_NEW, [
+  // Before the inserts: constraints look at every statement, and a booking that was canceled makes room for another.
+  const update =
+    changed.length === 0
+      ? null
+      : statement<never>(UPDATE_BOOKINGS, [
+          changed.map((seat) => seat.bookingId),
+          changed.map((seat) => seat.status),
+          changed.map((seat) => seat.queueTicket),
+          changed.map((seat) => instant(seat.confirmationDeadline)),
+          changed.map((seat) => seat.missedOffers),
+          changed.map((seat) => instant(seat.canceledAt)),
+        ]);
+  if (touched.length === 0) return [update];
+  const write = statement<never>(WRITE_NEW, [
     created.map((seat) => seat.bookingId),
     created.map((seat) => seat.conferenceId),
     created.map((seat) => seat.userId),
@@ -176,25 +218,11 @@ export async function writeHall(manager: EntityManager, hall: Hall): Promise<voi
     hall.transitions.map((transition) => transition.causeBookingId),
     instant(hall.now),
   ]);
+  return [update, write];
 }
 
 function countBy(seats: Seat[]): Map<number, number> {
   const counts = new Map<number, number>();
   for (const { conferenceId } of seats) counts.set(conferenceId, (counts.get(conferenceId) ?? 0) + 1);
   return counts;
-}
-
-function seatsOf(conference: Conference): ConferenceSeats {
-  return {
-    conferenceId: conference.conferenceId,
-    name: conference.name,
-    startsAt: conference.startsAt.getTime(),
-    endsAt: conference.endsAt.getTime(),
-    totalSlots: conference.totalSlots,
-    availableSlots: conference.availableSlots,
-    heldSlots: conference.heldSlots,
-    waitlisted: conference.waitlisted,
-    lastTicket: conference.lastTicket,
-    waitlistClosedAt: conference.waitlistClosedAt?.getTime() ?? null,
-  };
 }

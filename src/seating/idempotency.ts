@@ -1,4 +1,4 @@
-import type { EntityManager } from 'typeorm';
+import { type Statement, statement } from '../database/flights.js';
 import type { Command, Outcome, Refusal } from './model.js';
 import { REFUSALS } from './refusals.js';
 import { FIND_KEYS, KEEP_KEYS, TRY_LOCK_KEYS } from './statements.js';
@@ -44,33 +44,37 @@ interface SameAs {
   readonly as: number;
 }
 
-interface KeyRow {
+/** A key counts per route. */
+interface KeyName {
   route: string;
   key: string;
+}
+
+interface KeyRow extends KeyName {
   fingerprint: string;
   status: number;
   body: string;
 }
 
-/**
- * Tries to lock the keys of these orders until the end of the transaction, and waits for nobody.
- * @returns the names of those that are ours
- */
-export async function lockKeys(manager: EntityManager, orders: readonly Order[]): Promise<Set<string>> {
+/** Tries to lock the keys of these orders until the end of the transaction, and waits for nobody; null: there are none. */
+export function lockKeys(orders: readonly Order[]): Statement<KeyName> | null {
   const keyed = [...keysOf(orders).values()];
-  if (keyed.length === 0) return new Set();
-  const rows = await manager.query<{ route: string; key: string }[]>(TRY_LOCK_KEYS, columns(keyed));
-  return new Set(rows.map(nameOf));
+  return keyed.length === 0 ? null : statement<KeyName>(TRY_LOCK_KEYS, columns(keyed));
 }
 
-/** Locks the keys of these orders, and looks up what was answered to them before: one claim for each order. */
-export async function claimKeys(manager: EntityManager, orders: readonly Order[]): Promise<Claim[]> {
-  const locked = await lockKeys(manager, orders);
-  if (!orders.some(({ idempotency }) => idempotency !== undefined)) return orders.map(() => null);
-  const held = [...keysOf(orders).values()].filter((idempotency) => locked.has(nameOf(idempotency)));
-  // A statement of its own: one that locks and reads at once would not see what the last owner of the lock has kept.
-  const rows = held.length === 0 ? [] : await manager.query<KeyRow[]>(FIND_KEYS, columns(held));
-  const kept = new Map(rows.map((row) => [nameOf(row), row]));
+/**
+ * What was answered to these keys before. A statement of its own: one that locks and reads at once would not see what
+ * the last owner of the lock has kept.
+ */
+export function findKeys(orders: readonly Order[]): Statement<KeyRow> | null {
+  const keyed = [...keysOf(orders).values()];
+  return keyed.length === 0 ? null : statement<KeyRow>(FIND_KEYS, columns(keyed));
+}
+
+/** One claim for each order, by the keys that we could lock, and what was answered to them before. */
+export function claimsOf(orders: readonly Order[], ours: readonly KeyName[], answered: readonly KeyRow[]): Claim[] {
+  const locked = new Set(ours.map(nameOf));
+  const kept = new Map(answered.map((row) => [nameOf(row), row]));
   const first = new Map<string, { index: number; fingerprint: string }>();
   return orders.map(({ idempotency }, index) => {
     if (idempotency === undefined) return null;
@@ -92,16 +96,15 @@ export async function claimKeys(manager: EntityManager, orders: readonly Order[]
 }
 
 /**
- * Keeps the answers to what was carried out, in the transaction that did it.
+ * What came of each order, and the statement that keeps the answers to what was carried out, in the transaction that did
+ * it; null: there are none.
  * @param outcomes of the orders without a claim; what is no outcome says why an order was not carried out
- * @returns what came of each order
  */
-export async function keepAnswers<Obstacle extends object | string>(
-  manager: EntityManager,
+export function answersTo<Obstacle extends object | string>(
   orders: readonly Order[],
   claims: readonly Claim[],
   outcomes: readonly (Outcome | Obstacle)[],
-): Promise<(Outcome | Answered | Obstacle)[]> {
+): { results: (Outcome | Answered | Obstacle)[]; keep: Statement<never> | null } {
   const kept: { idempotency: Idempotency; answer: Answer }[] = [];
   const results: (Outcome | Answered | Obstacle)[] = [];
   let next = 0;
@@ -121,15 +124,14 @@ export async function keepAnswers<Obstacle extends object | string>(
       results.push(isAnswered(same) ? { ...same, isReplay: true } : same);
     } else results.push(claim);
   });
-  if (kept.length > 0) {
-    await manager.query(KEEP_KEYS, [
-      ...columns(kept.map(({ idempotency }) => idempotency)),
-      kept.map(({ idempotency }) => idempotency.fingerprint),
-      kept.map(({ answer }) => answer.status),
-      kept.map(({ answer }) => answer.body),
-    ]);
-  }
-  return results;
+  if (kept.length === 0) return { results, keep: null };
+  const keep = statement<never>(KEEP_KEYS, [
+    ...columns(kept.map(({ idempotency }) => idempotency)),
+    kept.map(({ idempotency }) => idempotency.fingerprint),
+    kept.map(({ answer }) => answer.status),
+    kept.map(({ answer }) => answer.body),
+  ]);
+  return { results, keep };
 }
 
 function isOutcome(result: Outcome | object | string): result is Outcome {
@@ -152,6 +154,6 @@ function columns(keyed: readonly Idempotency[]): [routes: string[], keys: string
 }
 
 /** A route is one word. */
-function nameOf({ route, key }: { route: string; key: string }): string {
+function nameOf({ route, key }: KeyName): string {
   return `${route} ${key}`;
 }

@@ -1,13 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
+import { DataSource } from 'typeorm';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
 import { isDatabaseAway } from '../database/failures.js';
+import { FlightTransaction, type Statement } from '../database/flights.js';
 import { CommitFate, type Trace } from './commit-fate.js';
-import { loadHall, writeHall } from './hall-rows.js';
+import { loadHall, writesOf } from './hall-rows.js';
 import type { Hall } from './hall.js';
-import { type Answered, claimKeys, keepAnswers, lockKeys, type Order } from './idempotency.js';
+import { type Answered, answersTo, claimsOf, findKeys, lockKeys, type Order } from './idempotency.js';
 import type { Command, Instant, OfferPolicy, Outcome } from './model.js';
 import { decide } from './rules.js';
 import { type BusyConference, SeatingLocks } from './seating-locks.js';
@@ -55,95 +56,76 @@ export class SeatingTransaction {
    * @throws whatever failed, when nothing was written; a COMMIT whose answer was lost is looked up first
    */
   async run(request: SeatingRequest): Promise<SeatingResult> {
-    const runner = this.dataSource.createQueryRunner();
+    const transaction = await FlightTransaction.on(this.dataSource);
+    let decided: Decided | null = null;
     try {
-      await runner.connect();
-      await runner.startTransaction();
-      const result = await this.attend(runner.manager, request);
-      await this.commit(runner, result);
-      return result;
-    } catch (error) {
-      if (isDatabaseAway(error)) await discard(runner);
-      else if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => discard(runner));
-      throw error;
-    } finally {
-      await runner.release();
-    }
-  }
-
-  private async commit(runner: QueryRunner, { transactionId, trace }: Written): Promise<void> {
-    try {
-      await runner.commitTransaction();
+      decided = await this.attend(transaction, request);
+      await transaction.commit(...decided.writes);
+      return decided.result;
     } catch (error) {
       if (!isDatabaseAway(error)) throw error;
       // Its place in the pool is free before another connection is asked.
-      await discard(runner);
-      await runner.release();
-      if ((await this.fate.of(transactionId, trace)) !== 'committed') throw error;
+      await transaction.discard();
+      if (decided === null || (await this.fate.of(decided.transactionId, decided.trace)) !== 'committed') throw error;
+      return decided.result;
+    } finally {
+      await transaction.end();
     }
   }
 
-  private async attend(manager: EntityManager, request: SeatingRequest): Promise<SeatingResult & Written> {
-    if (request.waitFor !== undefined) {
-      await lockKeys(manager, request.ahead?.() ?? []);
-      await this.locks.wait(manager, request.waitFor);
-    }
-    const orders = request.take();
-    const claims = await claimKeys(manager, orders);
+  private async attend(
+    transaction: FlightTransaction,
+    { waitFor, ahead, take, passOver = [] }: SeatingRequest,
+  ): Promise<Decided> {
+    if (waitFor !== undefined) await transaction.send(lockKeys(ahead?.() ?? []), this.locks.wait(waitFor));
+    const orders = take();
+    const claims = claimsOf(orders, ...(await transaction.send(lockKeys(orders), findKeys(orders))));
     const open = orders.filter((_, index) => claims[index] === null);
-    const commands = open.map(({ command }) => command);
-    const { outcomes, ...done } = await this.carryOut(manager, commands, request.passOver ?? []);
-    return { ...done, outcomes: await keepAnswers(manager, orders, claims, outcomes) };
+    const { outcomes, writes, ...carriedOut } = await this.carryOut(
+      transaction,
+      open.map(({ command }) => command),
+      passOver,
+    );
+    const { results, keep } = answersTo(orders, claims, outcomes);
+    const { offers, now, transactionId, trace } = carriedOut;
+    return { result: { outcomes: results, offers, now }, writes: [...writes, keep], transactionId, trace };
   }
 
-  /** Carries out commands that nothing is known of yet. */
+  /** Decides commands that nothing is known of yet. */
   private async carryOut(
-    manager: EntityManager,
+    transaction: FlightTransaction,
     commands: readonly Command[],
     passOver: readonly BusyConference[],
-  ): Promise<Done & Written> {
-    const { places, obstacles, userIds } = await this.locks.lock(manager, commands, passOver);
-    const isAttended = (_: unknown, index: number): boolean => obstacles[index] === null;
-    const attended = commands.filter(isAttended);
-    const { hall, transactionId } = await loadHall(manager, attended, places.filter(isAttended), userIds, this.policy);
-    const decided = attended.map((command) => decide(hall, command));
-    await writeHall(manager, hall);
-
-    let next = 0;
+  ): Promise<CarriedOut> {
+    const { hall, obstacles, transactionId } = await loadHall(transaction, this.locks, commands, passOver, this.policy);
+    const outcomes = commands.map((command, index) => obstacles[index] ?? decide(hall, command));
     const last = hall.transitions.at(-1);
     return {
-      outcomes: obstacles.map((obstacle) => obstacle ?? decided[next++] ?? 'busy user'),
+      outcomes,
       offers: offersMade(hall),
       now: hall.now,
+      writes: writesOf(hall),
       transactionId,
       trace: last === undefined ? null : { ...last, at: hall.now },
     };
   }
 }
 
-/**
- * Ends a connection that is lost, or in an unknown state. The pool does not notice at once that the server has said
- * goodbye, and would hand it to the next transaction.
- */
-async function discard(runner: QueryRunner): Promise<void> {
-  if (runner.isReleased) return;
-  try {
-    const client = (await runner.connect()) as { end: () => Promise<void> };
-    void client.end().catch(() => undefined);
-  } catch {
-    // There never was a connection.
-  }
+/** What is to be written, and what tells whether it was, when nobody says so. */
+interface Written {
+  writes: (Statement<never> | null)[];
+  transactionId: string;
+  trace: Trace | null;
+}
+
+/** A batch that is decided, and not written yet. */
+interface Decided extends Written {
+  result: SeatingResult;
 }
 
 /** What came of commands that nothing was known of. */
-interface Done extends Pick<SeatingResult, 'offers' | 'now'> {
+interface CarriedOut extends Written, Pick<SeatingResult, 'offers' | 'now'> {
   outcomes: (Outcome | BusyConference | 'busy user')[];
-}
-
-/** What tells whether a transaction was committed, when nobody says so. */
-interface Written {
-  transactionId: string;
-  trace: Trace | null;
 }
 
 function offersMade(hall: Hall): { conferenceId: number; deadline: Instant }[] {

@@ -192,12 +192,14 @@ describe('a request with an Idempotency-Key', () => {
       const url = new URL(database.url);
       url.host = `127.0.0.1:${proxy.port}`;
       const doomed = await startService({ DATABASE_URL: url.href }, { until: 'ready' });
-      proxy.judge = (chunk) => {
-        if (!chunk.includes('COMMIT')) return 'pass';
-        process.kill(doomed.pid, 'SIGKILL');
-        return 'cut after';
-      };
-      await expect(send(doomed.url, path, body, key)).rejects.toThrow();
+      proxy.judge = (chunk) => (chunk.includes('COMMIT') ? 'hold answers' : 'pass');
+      const asked = expect(send(doomed.url, path, body, key)).rejects.toThrow();
+      await eventually(async () => {
+        const sql = 'SELECT FROM idempotency_keys WHERE route = $1 AND key = $2';
+        expect(await backstage.query(sql, [path.slice(1), key])).toHaveLength(1);
+      });
+      process.kill(doomed.pid, 'SIGKILL');
+      await asked;
       await doomed.exited;
       await proxy.close();
     }

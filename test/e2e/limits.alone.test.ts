@@ -4,9 +4,6 @@ import { eventually } from '../support/eventually.js';
 import { runCommand, type RunningProcess, type Service, startProcess, startService } from '../support/processes.js';
 import { Backstage } from '../support/seating.js';
 
-/** Whatever is held up at this door, in the database, goes on when the test opens it. */
-const DOOR = 1;
-
 describe('an instance', () => {
   let database: TestDatabase;
   let backstage: Backstage;
@@ -42,19 +39,17 @@ describe('an instance', () => {
     const [frozen, other] = [await start(), await start()];
     const conferenceId = await backstage.addConference('Frozen', 3);
     const [stuck = '', next = '', late = ''] = await backstage.addUsers('frozen', 3);
-    await backstage.query(`CREATE FUNCTION wait_at_door() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0
-      AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(${DOOR}); RETURN NEW; END $$`);
-    await backstage.query(`CREATE TRIGGER wait_at_door BEFORE INSERT ON bookings FOR EACH ROW
-      WHEN (NEW.user_id = '${stuck}') EXECUTE FUNCTION wait_at_door()`);
-    await backstage.query(`SELECT pg_advisory_lock(${DOOR})`);
+    // The number of a booking is asked for when the conference is locked, and before anything can be committed.
+    await backstage.query('BEGIN');
+    await backstage.query('ALTER SEQUENCE bookings_booking_id_seq CACHE 1');
 
     const begun = frozen.api.book(stuck, 'Frozen');
     await backstage.whenWaitedFor();
     process.kill(frozen.service.pid, 'SIGSTOP');
     let served: Reply<BookResult>;
     try {
-      await backstage.query(`SELECT pg_advisory_unlock(${DOOR})`);
-      // All is written, the conference is locked, and nobody is there to commit.
+      await backstage.query('ROLLBACK');
+      // The conference is locked, and nobody is there to go on.
       const isFrozen = `SELECT FROM pg_stat_activity
         WHERE datname = current_database() AND state = 'idle in transaction' AND application_name = 'conference-booking'`;
       await eventually(async () => expect(await backstage.query(isFrozen)).toHaveLength(1), { intervalMs: 5 });
@@ -128,6 +123,8 @@ describe('a migration that freezes', () => {
   });
 
   it('keeps neither its locks nor its turn: another one migrates', async () => {
+    // Whatever is held up at this door, in the database, goes on when the test opens it.
+    const DOOR = 1;
     await backstage.query(`CREATE FUNCTION wait_at_door() RETURNS event_trigger LANGUAGE plpgsql SET lock_timeout = 0
       AS $$ BEGIN PERFORM pg_advisory_lock_shared(${DOOR}); PERFORM pg_advisory_unlock_shared(${DOOR}); END $$`);
     await backstage.query(`CREATE EVENT TRIGGER wait_at_door ON ddl_command_end WHEN TAG IN ('CREATE TYPE')

@@ -108,13 +108,14 @@ describe('the box office', () => {
 
     it('is refused by the constraints where a lock should fail to protect it', async () => {
       await backstage.addConference('Backstop', 5);
+      await backstage.addConference('Backstop beside', 5);
       const [user = ''] = await backstage.addUsers('backstop', 1);
       const { bookingId } = await book(user, 'Backstop');
       // As if the user's bookings had been read before somebody else's were written: the rules see none.
       const blind = jest.spyOn(Hall.prototype, 'findActiveSeats').mockReturnValue([]);
-      const outcome = await settle([book(user, 'Backstop')]);
+      const outcomes = [await settle([book(user, 'Backstop')]), await settle([book(user, 'Backstop beside')])];
       blind.mockRestore();
-      expect(outcome.codes).toEqual(['OVERLAPPING_BOOKING']);
+      expect(outcomes.map(({ codes }) => codes)).toEqual([['ALREADY_BOOKED'], ['OVERLAPPING_BOOKING']]);
       expect(await statusOf(bookingId)).toBe('CONFIRMED');
     });
   });

@@ -44,6 +44,7 @@ describe('a COMMIT whose answer gets lost', () => {
   ] as const)('%s', async (_what, verdict, name) => {
     await backstage.addConference(name, 10);
     const users = await backstage.addUsers(name.toLowerCase(), 4);
+    const lastId = await backstage.lastBookingId();
     const cut = cutNextCommit(verdict);
     const booked = await Promise.all(users.map((user) => office.boxOffice.book(user, name)));
     expect(cut.isCut()).toBe(true);
@@ -54,6 +55,9 @@ describe('a COMMIT whose answer gets lost', () => {
       [name],
     );
     expect(rows).toEqual(booked.map(({ bookingId }) => ({ booking_id: bookingId, status: 'CONFIRMED', steps: 1 })));
+    // What is done is not done again: a second time would have other numbers.
+    const isDoneOnce = rows[0]?.booking_id === lastId + 1;
+    expect(isDoneOnce).toBe(verdict === 'cut after');
     expect(await backstage.brokenRules()).toEqual([]);
   });
 

@@ -2,11 +2,14 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 /**
- * What is to happen to the next chunk that a client sends: go on, be lost without a word, or be cut, before or after the
- * server has done it. `hold` keeps it, and all that the client sends after it on this connection; `hold answers` lets it
+ * What is to happen to the next chunk that a client sends: go on, be lost without a word, or be cut, before it arrives or
+ * after the server has committed it. `hold` keeps it, and all that the client sends after it on this connection; `hold answers` lets it
  * go on, and keeps all that the server says after it. What is held is never delivered.
  */
 export type Verdict = 'pass' | 'swallow' | 'cut before' | 'cut after' | 'hold' | 'hold answers';
+
+/** How PostgreSQL says that it has committed. */
+const COMMITTED = 'COMMIT\0';
 
 /** A TCP proxy on loopback that can cut a connection at a chosen moment, and be a bad network. */
 export interface Proxy {
@@ -82,8 +85,8 @@ class Link {
     this.toClient = new Flow(client, () => this.end());
     client.on('data', (chunk) => this.receive(chunk));
     upstream.on('data', (chunk) => {
-      // The server has done it, and its answer gets lost.
-      if (this.isCutAfter) this.end();
+      // The server has done all of it, and says so last: its answer gets lost.
+      if (this.isCutAfter && chunk.includes(COMMITTED)) this.end();
       else this.toClient.add(chunk, this.proxy.delayMs);
     });
     client.on('close', () => this.toServer.add(null, this.proxy.delayMs));

@@ -66,6 +66,14 @@ export class Backstage {
     return names;
   }
 
+  /** The last number that was given to a booking, also to one that was not kept; 0: none was. */
+  async lastBookingId(): Promise<number> {
+    const [row] = await this.query<{ last: number }>(
+      'SELECT CASE WHEN is_called THEN last_value ELSE 0 END::int AS last FROM bookings_booking_id_seq',
+    );
+    return row?.last ?? 0;
+  }
+
   /** A conference of an hour, starting in so many seconds (100 days unless told). Returns its id. */
   async addConference(name: string, slots: number, startsInSeconds = 8_640_000): Promise<number> {
     const rows = await this.query<{ conference_id: number }>(
