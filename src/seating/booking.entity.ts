@@ -13,7 +13,10 @@ import { BOOKING_STATUSES, type BookingStatus } from './model.js';
 @Index('bookings_deadline_idx', ['confirmationDeadline'], { where: `status = 'ConfirmationPending'` })
 @Index('bookings_conference_idx', ['conferenceId', 'bookingId'])
 @Index('bookings_user_idx', ['userId', 'bookingId'])
-@Exclusion('bookings_no_overlap', `USING gist (user_id WITH =, during WITH &&) WHERE (status <> 'CANCELED')`)
+@Exclusion(
+  'bookings_no_overlap',
+  `USING gist (hashtextextended(user_id, 0) WITH =, user_id COLLATE "C" WITH =, during WITH &&) WHERE (status <> 'CANCELED')`,
+)
 @Check(
   'bookings_status_check',
   `CASE status
