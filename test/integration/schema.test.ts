@@ -6,6 +6,7 @@ import { ArchivedBooking } from '../../src/seating/archived-booking.entity.js';
 import { ArchivedTransition } from '../../src/seating/archived-transition.entity.js';
 import { BookingTransition } from '../../src/seating/booking-transition.entity.js';
 import { Booking } from '../../src/seating/booking.entity.js';
+import { LineBlock } from '../../src/seating/line-block.entity.js';
 import { User, UserInterest } from '../../src/users/user.entity.js';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { Backstage } from '../support/seating.js';
@@ -73,6 +74,7 @@ describe('the schema', () => {
         ConferenceTopic,
         Booking,
         BookingTransition,
+        LineBlock,
         ArchivedBooking,
         ArchivedTransition,
       ],

@@ -1,3 +1,4 @@
+import { blockOf } from '../../seating/line-rank.js';
 import { BOOKING_STATUSES } from '../../seating/model.js';
 import type { BookingStatus, TransitionReason } from '../../seating/model.js';
 
@@ -75,6 +76,14 @@ export function auditRules({ at, graceSeconds }: Moment): Rule[] {
       sql: `SELECT conference_id, name, total_slots, available_slots, held_slots, waitlisted, confirmed, pending, waiting
         FROM (${SEATS}) seats WHERE available_slots <> total_slots - confirmed - pending
           OR held_slots <> pending OR waitlisted <> waiting`,
+    },
+    {
+      name: 'ranks equal what they count: how many wait in each block of a line',
+      sql: `SELECT conference_id, block, coalesce(waiting, 0) AS waiting, coalesce(counted, 0) AS counted
+        FROM line_blocks FULL JOIN (
+          SELECT conference_id, ${blockOf('queue_ticket')} AS block, count(*) AS counted FROM bookings
+          WHERE status = ${WAITLISTED} GROUP BY 1, 2
+        ) line USING (conference_id, block) WHERE waiting IS DISTINCT FROM counted`,
     },
     {
       name: 'no ticket in a line is above the last one given',
