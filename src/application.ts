@@ -73,6 +73,11 @@ export async function createApplication(
     if (drain.isDraining) void reply.header('Connection', 'close');
     done(null, payload);
   });
+  fastify.addHook('onResponse', (request, _reply, done) => {
+    // A long answer that had begun before the stop could not say yet that the connection would be closed.
+    if (drain.isDraining && !server.listening) request.raw.socket.end();
+    done();
+  });
   app.useGlobalGuards(new DatabaseGuard(app.get(Database)));
   app.useGlobalFilters(new HttpErrorsFilter());
   app.useGlobalPipes(validationPipe);

@@ -1,5 +1,5 @@
-import { Body, Controller, Get, HttpCode, Param, Post, Res } from '@nestjs/common';
-import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Get, HttpCode, Param, Post, Query, Res, StreamableFile } from '@nestjs/common';
+import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { parseBookingId } from '../common/booking-id.js';
 import { ApiErrors } from '../common/error-responses.js';
@@ -7,12 +7,19 @@ import type { RequestCommand } from '../seating/model.js';
 import { MessageDto } from '../users/user.dto.js';
 import { BookDto, BookedDto, BookingDto, CancelDto, ConferenceBookingDto, ConfirmDto } from './booking.dto.js';
 import { BookingsService } from './bookings.service.js';
+import { ConferenceList } from './conference-list.js';
 import { ApiIdempotencyKey, IdempotencyKey, REPLAYED } from './idempotency-key.js';
+import { LIMIT_MOST, parseListQuery } from './list-query.js';
+
+const JSON_TYPE = 'application/json; charset=utf-8';
 
 @ApiTags('bookings')
 @Controller()
 export class BookingsController {
-  constructor(private readonly bookings: BookingsService) {}
+  constructor(
+    private readonly bookings: BookingsService,
+    private readonly list: ConferenceList,
+  ) {}
 
   @Post('book')
   @ApiOperation({
@@ -94,12 +101,49 @@ export class BookingsController {
   }
 
   @Get('conference/:name/bookings')
-  @ApiOperation({ summary: 'List the bookings of a conference', description: 'All of them, oldest first.' })
+  @ApiOperation({
+    summary: 'List the bookings of a conference',
+    description:
+      'Oldest first: all of them, or with `limit` one page; then another page follows where there is a `Link` header with ' +
+      '`rel="next"`. A long list is read while it is sent, so a booking is shown as it is at that moment; if the list cannot ' +
+      'be read to its end the connection is closed before the end of the answer.',
+  })
   @ApiParam({ name: 'name', example: 'Systems Day' })
-  @ApiOkResponse({ type: [ConferenceBookingDto], description: 'The bookings.' })
-  @ApiErrors({ 404: 'There is no such conference.' }, false)
-  listOfConference(@Param('name') name: string): Promise<ConferenceBookingDto[]> {
-    return this.bookings.listOfConference(name);
+  @ApiQuery({
+    name: 'after',
+    required: false,
+    schema: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+    description: 'Only bookings with a higher `booking_id`: those that follow the last one of the page before.',
+  })
+  @ApiQuery({
+    name: 'limit',
+    required: false,
+    schema: { type: 'integer', minimum: 1, maximum: LIMIT_MOST },
+    description: 'At most so many bookings; without it all of them.',
+  })
+  @ApiOkResponse({
+    type: [ConferenceBookingDto],
+    description: 'The bookings.',
+    headers: { Link: { description: 'Where the next page is', schema: { type: 'string' } } },
+  })
+  @ApiErrors({ 400: 'A parameter is wrong.', 404: 'There is no such conference.' }, false)
+  async listOfConference(
+    @Param('name') name: string,
+    @Query('after') afterText: string | undefined,
+    @Query('limit') limitText: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string | StreamableFile> {
+    const { after, limit } = parseListQuery(afterText, limitText);
+    if (limit === null) {
+      return new StreamableFile(await this.list.stream(name, after ?? 0), { type: JSON_TYPE });
+    }
+    const { text, next } = await this.list.page(name, after ?? 0, limit);
+    if (next !== null) {
+      const path = `/conference/${encodeURIComponent(name)}/bookings`;
+      void reply.header('Link', `<${path}?after=${next}&limit=${limit}>; rel="next"`);
+    }
+    void reply.header('Content-Type', JSON_TYPE);
+    return `[${text}]`;
   }
 
   @Get('user/:user_id/bookings')
@@ -114,7 +158,7 @@ export class BookingsController {
   /** Sends the answer as it is: one that is repeated must not differ in a byte. */
   private async carryOut(command: RequestCommand, key: string | null, reply: FastifyReply): Promise<string> {
     const { status, body, isReplay } = await this.bookings.carryOut(command, key);
-    void reply.status(status).header('Content-Type', 'application/json; charset=utf-8');
+    void reply.status(status).header('Content-Type', JSON_TYPE);
     if (isReplay) void reply.header(REPLAYED, 'true');
     return body;
   }

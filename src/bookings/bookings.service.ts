@@ -2,23 +2,21 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import { AppError } from '../common/app-error.js';
-import { isPlainText } from '../common/text.js';
-import { Conference } from '../conferences/conference.entity.js';
-import { conferenceNotFound } from '../conferences/conferences.service.js';
+import { prepared } from '../database/prepared.js';
 import { Booking } from '../seating/booking.entity.js';
 import { BoxOffice } from '../seating/box-office.js';
+import { RANK } from '../seating/line-rank.js';
 import type { BookingStatus, RequestCommand } from '../seating/model.js';
 import { REFUSALS } from '../seating/refusals.js';
 import { UsersService } from '../users/users.service.js';
 import { answerTo, fingerprintOf, type SentAnswer } from './answers.js';
-import type { BookingDto, ConferenceBookingDto } from './booking.dto.js';
+import type { BookingDto } from './booking.dto.js';
 
 const FIELDS = `b.booking_id, b.status, b.confirmation_deadline,
   b.status = 'ConfirmationPending' AND clock_timestamp() < b.confirmation_deadline AS can_confirm`;
 
 const ONE = `SELECT ${FIELDS}, c.name AS conference_name,
-    CASE b.status WHEN 'WAITLISTED' THEN (SELECT count(*) FROM bookings w WHERE w.conference_id = b.conference_id
-      AND w.status = 'WAITLISTED' AND w.queue_ticket <= b.queue_ticket) END AS waitlist_position
+    CASE b.status WHEN 'WAITLISTED' THEN ${RANK} END AS waitlist_position
   FROM bookings b JOIN conferences c USING (conference_id)`;
 
 const ARCHIVED = `SELECT a.booking_id, a.status, NULL::timestamptz AS confirmation_deadline, false AS can_confirm`;
@@ -29,14 +27,6 @@ const ARCHIVED_ONE = `${ARCHIVED}, c.name AS conference_name, NULL::bigint AS wa
 // Live or archived, in one statement: what is being moved meanwhile is seen once.
 const BOOKING = `${ONE} WHERE b.booking_id = $1 UNION ALL ${ARCHIVED_ONE} WHERE a.booking_id = $1`;
 const BOOKINGS_OF_USER = `${ONE} WHERE b.user_id = $1 UNION ALL ${ARCHIVED_ONE} WHERE a.user_id = $1 ORDER BY booking_id`;
-
-// Numbers are given while the conference is locked: within a conference their order is the order of arrival.
-const BOOKINGS_OF_CONFERENCE = `
-  SELECT ${FIELDS}, b.user_id, b.created_at, b.canceled_at,
-    CASE b.status WHEN 'WAITLISTED' THEN row_number() OVER (PARTITION BY b.status ORDER BY b.queue_ticket) END AS waitlist_position
-  FROM bookings b WHERE b.conference_id = $1
-  UNION ALL ${ARCHIVED}, a.user_id, a.created_at, a.canceled_at, NULL::bigint
-  FROM archived_bookings a WHERE a.conference_id = $1 ORDER BY booking_id`;
 
 interface BookingRow {
   booking_id: string;
@@ -50,12 +40,6 @@ interface NamedBookingRow extends BookingRow {
   conference_name: string;
 }
 
-interface ConferenceBookingRow extends BookingRow {
-  user_id: string;
-  created_at: Date;
-  canceled_at: Date | null;
-}
-
 /** What attendees do with their bookings. Whatever changes a seat goes through the box office. */
 @Injectable()
 export class BookingsService {
@@ -63,7 +47,6 @@ export class BookingsService {
     private readonly boxOffice: BoxOffice,
     private readonly users: UsersService,
     @InjectRepository(Booking) private readonly bookings: Repository<Booking>,
-    @InjectRepository(Conference) private readonly conferences: Repository<Conference>,
   ) {}
 
   /**
@@ -79,7 +62,7 @@ export class BookingsService {
 
   /** @throws AppError `BOOKING_NOT_FOUND` */
   async get(bookingId: number): Promise<BookingDto> {
-    const rows = await this.bookings.query<NamedBookingRow[]>(BOOKING, [bookingId]);
+    const rows = await prepared<NamedBookingRow>(this.bookings.manager, BOOKING, [bookingId]);
     const [row] = rows;
     if (row === undefined) {
       const { kind, code, message } = REFUSALS.bookingNotFound;
@@ -93,23 +76,6 @@ export class BookingsService {
     await this.users.getExisting(userId);
     const rows = await this.bookings.query<NamedBookingRow[]>(BOOKINGS_OF_USER, [userId]);
     return rows.map(bookingDto);
-  }
-
-  /** A conference's bookings, oldest first. @throws AppError `CONFERENCE_NOT_FOUND` */
-  async listOfConference(name: string): Promise<ConferenceBookingDto[]> {
-    const conference = isPlainText(name) ? await this.conferences.findOneBy({ name }) : null;
-    if (conference === null) throw conferenceNotFound();
-    const rows = await this.bookings.query<ConferenceBookingRow[]>(BOOKINGS_OF_CONFERENCE, [conference.conferenceId]);
-    return rows.map((row) => ({
-      booking_id: Number(row.booking_id),
-      user_id: row.user_id,
-      status: row.status,
-      created_at: row.created_at.toISOString(),
-      waitlist_position: row.waitlist_position === null ? null : Number(row.waitlist_position),
-      can_confirm: row.can_confirm,
-      confirmation_deadline: row.confirmation_deadline?.toISOString() ?? null,
-      canceled_at: row.canceled_at?.toISOString() ?? null,
-    }));
   }
 }
 
