@@ -1,16 +1,12 @@
 import type { INestApplication } from '@nestjs/common';
-import { BookDto, CancelDto, ConfirmDto } from './bookings/booking.dto.js';
-import { AddConferenceDto } from './conferences/conference.dto.js';
-import { AddUserDto } from './users/user.dto.js';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { REQUEST_BODIES } from './request-bodies.js';
 
 const DESCRIPTION = `Book conferences with limited slots. While slots are free, a booking is confirmed at once; after that people
 wait in line. The moment a slot frees, the next in line gets an offer with a deadline; who does not take it goes to the end of the line.
 
 Try it in this order: add a user, add a conference, book, look the booking up, cancel it. An offer is there to be confirmed
 once somebody waits (a conference with one slot, and two users) and a slot frees. Times are ISO 8601 in UTC.`;
-
-const REQUEST_BODIES = [AddUserDto, AddConferenceDto, BookDto, ConfirmDto, CancelDto].map(({ name }) => name);
 
 /** The OpenAPI document of the routes that this application has. */
 export function openApiDocument(app: INestApplication): OpenAPIObject {
@@ -28,7 +24,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     operationIdFactory: (controller, method) => `${controller.replace('Controller', '').toLowerCase()}_${method}`,
   });
   // Unknown fields of a body are refused, and the decorators have no way to say so.
-  for (const name of REQUEST_BODIES) {
+  for (const { name } of REQUEST_BODIES) {
     const schema = document.components?.schemas?.[name];
     if (schema !== undefined) Object.assign(schema, { additionalProperties: false });
   }

@@ -1,14 +1,12 @@
-import { type ValidationError, ValidationPipe } from '@nestjs/common';
+import type { ValidationError } from '@nestjs/common';
 import { ValidateBy, type ValidationOptions } from 'class-validator';
 import { AppError } from './app-error.js';
+import { CompiledValidationPipe } from './compiled-validation.js';
 import { parseInstant } from './instant.js';
 import { isPlainText } from './text.js';
 
 /** Checks bodies and queries by their DTOs, and refuses what they do not know by name. */
-export const validationPipe = new ValidationPipe({
-  transform: true,
-  whitelist: true,
-  forbidNonWhitelisted: true,
+export const validationPipe = new CompiledValidationPipe({
   stopAtFirstError: true,
   exceptionFactory: toAppError,
 });
@@ -33,7 +31,8 @@ export function IsInstant(options?: ValidationOptions): PropertyDecorator {
   );
 }
 
-function toAppError(errors: ValidationError[]): AppError {
+/** What a client is told of what class-validator has found. */
+export function toAppError(errors: ValidationError[]): AppError {
   const found = errors.map(({ property, constraints = {} }) => {
     const isUnknown = 'whitelistValidation' in constraints;
     return {
