@@ -6,7 +6,15 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const stamp = join(root, 'dist', '.built');
-const sources = ['src', 'migrations', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'nest-cli.json'];
+const sources = [
+  'src',
+  'migrations',
+  'scripts/bundle.mjs',
+  'package-lock.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'nest-cli.json',
+];
 
 function newestChange(path) {
   const stats = statSync(path);
@@ -42,6 +50,7 @@ export function build({ ifNeeded = false } = {}) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run('typescript/bin/tsc', '-p', 'migrations');
   run('@nestjs/cli/bin/nest.js', 'build');
+  run('../scripts/bundle.mjs');
   writeFileSync(stamp, '');
 }
 
