@@ -42,7 +42,7 @@ const besideOthers = (folder) => ({
 module.exports = {
   testTimeout: 60_000,
   projects: [
-    { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{src,test}/**/*.spec.ts'] },
+    { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{src,test,bench}/**/*.spec.ts'] },
     besideOthers('integration'),
     besideOthers('races'),
     besideOthers('e2e'),

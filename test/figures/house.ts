@@ -15,7 +15,8 @@ export class House {
   private closed: Promise<void> | null = null;
 
   constructor(
-    variables: Record<string, string>,
+    /** What every instance on this database is told. */
+    readonly variables: Record<string, string>,
     readonly instance: Instance,
     private readonly database: DataSource,
   ) {

@@ -12,6 +12,7 @@ const OUTPUT_KEPT = 4_000;
 /** One process of the service, in every role. */
 export class Instance {
   readonly api: ApiClient;
+  readonly port: number;
   private output = '';
   private readonly ended: Promise<void>;
 
@@ -20,6 +21,7 @@ export class Instance {
     url: URL,
   ) {
     this.api = new ApiClient(url);
+    this.port = Number(url.port);
     const collect = (chunk: Buffer): void => {
       this.output = (this.output + chunk.toString()).slice(-OUTPUT_KEPT);
     };
@@ -62,6 +64,11 @@ export class Instance {
     if (!this.hasEnded) await this.ended;
     clearTimeout(killer);
     this.api.close();
+  }
+
+  get pid(): number {
+    if (this.child.pid === undefined) throw new Error('The service was never started');
+    return this.child.pid;
   }
 
   /** For the end of this process, where nothing can be awaited. */

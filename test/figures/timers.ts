@@ -1,4 +1,5 @@
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
+import { parseEnvironment } from '../../src/config/environment.js';
 import { CONFIRMATION_EXPIRED, toTimerPayload } from '../../src/messaging/timers.js';
 import { TimerTopology } from '../../src/messaging/topology.js';
 import type { House } from './house.js';
@@ -34,4 +35,14 @@ export class Timers {
   async close(): Promise<void> {
     await this.connection.close();
   }
+}
+
+/** Deletes the queues of an instance that was told this of them, where it had a broker. */
+export async function deleteQueues(variables: Record<string, string>): Promise<void> {
+  const { broker, offers } = parseEnvironment(variables);
+  if (broker === null) return;
+  const connection = await connect(broker.url);
+  const channel = await connection.createChannel();
+  for (const { name } of new TimerTopology(broker, offers.windowMs).queues) await channel.deleteQueue(name);
+  await connection.close();
 }

@@ -1,0 +1,127 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import type { Ground, Server } from '../test/figures/ground.js';
+import { type House, openDatabase } from '../test/figures/house.js';
+import type { BenchOptions } from './arguments.js';
+import { BareServer, type Mode } from './bare/bare-server.js';
+import type { Query } from './halls.js';
+import type { LoadResult } from './load/job.js';
+import type { LoadGenerator } from './load/load-generator.js';
+import { invalidate, type Row } from './rows.js';
+
+const KIB_PER_MB = 1_024;
+
+/** What is under load, and its database past it. */
+export interface Side {
+  /** Where it listens on 127.0.0.1. */
+  ports: readonly number[];
+  query: Query;
+}
+
+export interface Service extends Side {
+  house: House;
+}
+
+/** One turn of one contender. */
+export interface Turn {
+  /** New to every database; letters and digits. */
+  tag: string;
+  seconds: number;
+}
+
+/** What every part of the benchmark measures with. */
+export class Bench {
+  private turns = 0;
+
+  constructor(
+    readonly ground: Ground<Server>,
+    readonly load: LoadGenerator,
+    readonly options: Pick<BenchOptions, 'rounds' | 'seconds'>,
+    private readonly log: (message: string) => void,
+  ) {}
+
+  /** An instance of the service as it runs in production, in every role, on a new database. */
+  async openService(env: Record<string, string> = {}): Promise<Service> {
+    const { url } = await this.ground.broker;
+    const house = await this.ground.openHouse({ NODE_ENV: 'production', RABBITMQ_URL: url, ...env });
+    return { house, ports: [house.instance.port], query: (sql, parameters) => house.query(sql, parameters) };
+  }
+
+  /** Bare servers, a process for each of these modes, on one new database. */
+  async openBare<Wanted extends Mode>(modes: readonly Wanted[]): Promise<Record<Wanted, Side>> {
+    const { url } = await this.ground.createDatabase();
+    const database = await openDatabase(url);
+    this.ground.atEnd(() => database.destroy());
+    const query: Query = (sql, parameters) => database.query(sql, parameters);
+    await BareServer.createTables(query);
+    const sides: Partial<Record<Mode, Side>> = {};
+    for (const mode of modes) {
+      const server = await BareServer.start(url, mode);
+      this.ground.atEnd(() => server.stop());
+      sides[mode] = { ports: [server.port], query };
+    }
+    return sides as Record<Wanted, Side>;
+  }
+
+  /**
+   * Gives every contender its turn in every round, another one first each time. Before that each has a turn that does not
+   * count: what is measured is a server that runs, not one that starts.
+   */
+  async inTurn<Name extends string>(
+    contenders: Record<Name, (turn: Turn) => Promise<LoadResult>>,
+  ): Promise<Record<Name, LoadResult[]>> {
+    const names = Object.keys(contenders) as Name[];
+    const results = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<Name, LoadResult[]>;
+    const { rounds, seconds } = this.options;
+    for (const name of names) await contenders[name]({ tag: this.nextTag(), seconds: Math.min(1, seconds) });
+    for (let round = 0; round < rounds; round++) {
+      const first = round % names.length;
+      for (const name of [...names.slice(first), ...names.slice(0, first)]) {
+        const result = await contenders[name]({ tag: this.nextTag(), seconds });
+        results[name].push(result);
+        this.log(`  ${name}: ${Math.round(result.perSecond)}/s, p99 ${result.p99Ms.toFixed(1)} ms`);
+      }
+    }
+    return results;
+  }
+
+  nextTag(): string {
+    return `t${++this.turns}`;
+  }
+
+  /** Ends an instance; where it broke a rule of the service meanwhile, these figures of it do not count. */
+  async leave(service: Service, rows: readonly Row[]): Promise<Row[]> {
+    const why = await this.close(service);
+    return why === null ? [...rows] : rows.map((row) => invalidate(row, why));
+  }
+
+  /** Ends an instance. @returns which rule of the service it broke meanwhile, if any */
+  async close({ house }: Service): Promise<string | null> {
+    const [broken] = await house.brokenRules();
+    await house.close();
+    return broken === undefined ? null : `${broken.total} rows break the rule "${broken.rule}"`;
+  }
+}
+
+/** Resident memory of a process, MB. */
+export async function residentMb(pid: number): Promise<number> {
+  const { stdout } = await promisify(execFile)('ps', ['-o', 'rss=', '-p', String(pid)]);
+  return Number(stdout) / KIB_PER_MB;
+}
+
+/** The most resident memory of a process while something is done, MB, looked at again and again. */
+export async function mostResidentMb<T>(
+  pid: number,
+  work: () => Promise<T>,
+  intervalMs = 100,
+): Promise<{ result: T; mostMb: number }> {
+  let mostMb = await residentMb(pid);
+  const look = async (): Promise<void> => {
+    mostMb = Math.max(mostMb, await residentMb(pid));
+  };
+  const looks: Promise<void>[] = [];
+  const timer = setInterval(() => void looks.push(look()), intervalMs);
+  const result = await work().finally(() => clearInterval(timer));
+  await Promise.all([...looks, look()]);
+  return { result, mostMb };
+}

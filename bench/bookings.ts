@@ -1,0 +1,69 @@
+import type { Side, Turn } from './bench.js';
+import { addConferences, addUsers, settle } from './halls.js';
+import type { LoadResult, PlannedRequest } from './load/job.js';
+import type { LoadGenerator } from './load/load-generator.js';
+
+/** More than any server here answers in a second: so many people are there to book for. */
+export const MOST_PER_SECOND = 12_000;
+/** Of the one conference that everybody wants. The others of them join the line. */
+const HOT_SLOTS = 500;
+const COLD_SLOTS = 50;
+
+/** A run in which every request books for another user, so that nobody is refused; conferences are taken in turn. */
+export async function book(
+  load: LoadGenerator,
+  side: Side,
+  { tag, seconds }: Turn,
+  { connections, conferences }: { connections: number; conferences: number },
+): Promise<LoadResult> {
+  await addConferences(side.query, `Hall ${tag}`, conferences, conferences === 1 ? HOT_SLOTS : COLD_SLOTS);
+  return bookAt(load, side, { tag, seconds }, { connections, conferences, prefix: `Hall ${tag}` });
+}
+
+/** The same on conferences that are there: `<prefix> 1` to `<prefix> N`. */
+export async function bookAt(
+  load: LoadGenerator,
+  side: Side,
+  { tag, seconds }: Turn,
+  { connections, conferences, prefix }: { connections: number; conferences: number; prefix: string },
+): Promise<LoadResult> {
+  const count = seconds * MOST_PER_SECOND;
+  await addUsers(side.query, `${tag}u`, count);
+  await settle(side.query);
+  const requests = Array.from({ length: count }, (_, index) =>
+    booking(`${tag}u${index + 1}`, `${prefix} ${(index % conferences) + 1}`),
+  );
+  return load.run({ ports: side.ports, connections, seconds, requests });
+}
+
+export function booking(userId: string, conference: string): PlannedRequest {
+  return { method: 'POST', path: '/book', body: { user_id: userId, name: conference } };
+}
+
+/** A run in which every request registers another user. */
+export function register(
+  load: LoadGenerator,
+  side: Side,
+  { tag, seconds }: Turn,
+  connections: number,
+): Promise<LoadResult> {
+  const requests = Array.from({ length: seconds * MOST_PER_SECOND }, (_, index): PlannedRequest => {
+    return { method: 'POST', path: '/user', body: { user_id: `${tag}u${index + 1}`, topics: ['databases'] } };
+  });
+  return load.run({ ports: side.ports, connections, seconds, requests });
+}
+
+/** A run that looks up the bookings 1 to `bookings`, each as often as the others, in no order that a cache would like. */
+export function lookUp(
+  load: LoadGenerator,
+  side: Side,
+  { seconds }: Pick<Turn, 'seconds'>,
+  { connections, bookings }: { connections: number; bookings: number },
+): Promise<LoadResult> {
+  // A prime that does not divide the number of bookings: every one of them comes once before any comes again.
+  const stride = 7_919;
+  const requests = Array.from({ length: bookings }, (_, index): PlannedRequest => {
+    return { method: 'GET', path: `/booking/${((index * stride) % bookings) + 1}` };
+  });
+  return load.run({ ports: side.ports, connections, seconds, requests, isRepeated: true });
+}
