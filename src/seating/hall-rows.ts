@@ -17,6 +17,7 @@ import {
   type ArchivedRow,
   BOOKINGS_BY_ID,
   CLOCK_AND_IDS,
+  FRONT_BEHIND_BOOKINGS,
   FRONT_OF_LINES,
   LEFT_AT_START,
   OVERDUE_OFFERS,
@@ -61,7 +62,8 @@ export async function loadHall(
   const bookings = asked.filter((command) => command.kind === 'book');
   const users = new Set(bookings.map(({ userId }) => userId));
   const bookingIds = bookingIdsOf(asked);
-  const [rows, lockedUsers, [clock], overlapping, named] = await transaction.send(
+  const canceled = asked.flatMap((command) => (command.kind === 'cancel' ? [command.bookingId] : []));
+  const [rows, lockedUsers, [clock], overlapping, named, behind] = await transaction.send(
     locks.lockConferences(asked, passOver),
     locks.lockUsers([...users]),
     statement<ClockRow>(CLOCK_AND_IDS, [bookings.length]),
@@ -72,6 +74,7 @@ export async function loadHall(
           bookings.map(({ conferenceName }) => conferenceName),
         ]),
     bookingIds.length === 0 ? null : statement<SeatRow>(BOOKINGS_BY_ID, [bookingIds]),
+    canceled.length === 0 ? null : statement<SeatRow>(FRONT_BEHIND_BOOKINGS, [canceled]),
   );
   if (clock === undefined) throw new Error('The database did not say what time it is');
   const now = Number(clock.now);
@@ -120,16 +123,12 @@ export async function loadHall(
     if (count >= limit) cutShort.add(conferenceId);
   }
 
-  // How many of the front of each line may be asked up: each cancellation, and each offer that expires, asks one up at most.
-  const canceled = new Set(attended.flatMap((command) => (command.kind === 'cancel' ? [command.bookingId] : [])));
-  const mayFree = countBy(
-    seats.filter(
-      (seat) =>
-        isOpen(seat.conferenceId) &&
-        (canceled.has(seat.bookingId) || (seat.status === 'ConfirmationPending' && expired.has(seat.conferenceId))),
-    ),
+  const lines = new Map<number, Seat[]>(
+    named.filter((row) => conferences.has(row.conference_id)).map((row) => [row.conference_id, []]),
   );
-  const lines = new Map<number, Seat[]>([...mayFree.keys()].map((conferenceId) => [conferenceId, []]));
+  // Each offer that expires asks one up at most, beside those whom the cancellations may ask up.
+  const mayFree = countBy([...overdue, ...named].filter((row) => expired.has(row.conference_id)).map(seatFromRow));
+  for (const conferenceId of expired) lines.set(conferenceId, []);
   const waiting = [...mayFree].filter(([id]) => (conferences.get(id)?.waitlisted ?? 0) > 0);
   const [fronts] = await transaction.send(
     waiting.length === 0
@@ -139,7 +138,9 @@ export async function loadHall(
           waiting.map(([, count]) => count),
         ]),
   );
-  for (const row of fronts) lines.get(row.conference_id)?.push(seatFromRow(row));
+  for (const row of [...behind.filter((each) => !expired.has(each.conference_id)), ...fronts]) {
+    lines.get(row.conference_id)?.push(seatFromRow(row));
+  }
 
   const hall = new Hall({
     now,

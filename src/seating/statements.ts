@@ -69,6 +69,14 @@ export const FRONT_OF_LINES = `
     ORDER BY w.conference_id, w.queue_ticket LIMIT wish.front) b
   ORDER BY b.conference_id, b.queue_ticket`;
 
+/** As many of the front of each line as bookings $1 are of its conference: each may free a slot. */
+export const FRONT_BEHIND_BOOKINGS = `
+  SELECT ${SEAT} FROM (
+    SELECT conference_id, count(*) AS front FROM bookings WHERE booking_id = ANY($1::bigint[]) GROUP BY conference_id
+  ) wish CROSS JOIN LATERAL (SELECT * FROM bookings w WHERE w.conference_id = wish.conference_id AND w.status = 'WAITLISTED'
+    ORDER BY w.conference_id, w.queue_ticket LIMIT wish.front) b
+  ORDER BY b.conference_id, b.queue_ticket`;
+
 /** The offers of conferences $1 whose deadline has passed at $2, at most $3 for each, the oldest first. */
 export const OVERDUE_OFFERS = `
   SELECT ${SEAT} FROM unnest($1::int[]) AS wish(conference_id)
