@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sqlState } from './failures.js';
 
 interface Waiting<Wish, Answer> {
@@ -31,7 +32,7 @@ export class Together<Wish, Answer> {
     if (this.isWorking) return;
     this.isWorking = true;
     // Whoever arrives in this turn of the event loop shares the first statement.
-    await Promise.resolve();
+    await nextTurn();
     while (this.waiting.length > 0) await this.serve(this.waiting.splice(0, this.most));
     this.isWorking = false;
   }

@@ -458,6 +458,19 @@ describe('the contract over HTTP', () => {
       ]);
     });
 
+    it('are each shown to whoever asks, however many ask at once', async () => {
+      const name = await newConference({ slots: 300 });
+      const ids: number[] = [];
+      for (let count = 0; count < 20; count++) ids.push(await book(await newUser(), name));
+      const asked = Array.from({ length: 300 }, (_, index) =>
+        index % 7 === 3 ? 900_000_000 + index : ids[index % 20],
+      );
+      const answers = await Promise.all(asked.map((id) => get(`/booking/${id}`)));
+      expect(answers.map(([status, body]) => (status === 200 ? (body as BookResult).booking_id : body))).toEqual(
+        asked.map((id, index) => (index % 7 === 3 ? NO_BOOKING : id)),
+      );
+    });
+
     it('have an offer for the window, and no longer', async () => {
       const { bookingId } = await openOffer();
       const [{ window }] = (await backstage.query(
