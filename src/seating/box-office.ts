@@ -20,6 +20,12 @@ const TIMER_BATCH = 16;
 /** A command waits at most so long to be taken, then it is refused and never carried out. */
 const WAIT_MS = 5_000;
 const WAITING_MOST = 10_000;
+/** So many callers are answered before anything else is looked at. */
+const ANSWERS_PER_TURN = 32;
+/** A batch of so many for one conference is a crowd: another instance that has one, too, is going to have the lock again. */
+const CROWD = 32;
+/** The lane of a crowd stays so long, ms, before its conference is tried without one. */
+const CROWDED_LANE_MS = 1_000;
 /** At most so many connections wait for the locks of busy conferences at once. */
 const BUSY_CONNECTIONS = 3;
 /** Before a batch is tried again of which nothing could be done. */
@@ -39,8 +45,8 @@ export type BookedOutcome = Extract<Outcome, { kind: 'booked' }>;
 export class BoxOffice implements OnApplicationShutdown {
   private readonly logger = new Logger(BoxOffice.name);
   private readonly requests = new Lane((lane) => this.serveRequests(lane));
-  private readonly timers = new Lane((lane) => this.serve(lane, TIMER_BATCH, {}));
-  private readonly busyLanes = new Map<number, { conference: BusyConference; lane: Lane }>();
+  private readonly timers = new Lane((lane) => this.serve(lane, this.batchOf(lane, TIMER_BATCH), {}));
+  private readonly busyLanes = new Map<number, BusyLane>();
   private readonly timersWaiting = new Map<string, Promise<Outcome | Answered>>();
   private readonly busySlots: Slots;
   /** When looks were ended, by `performance.now()`. */
@@ -53,7 +59,7 @@ export class BoxOffice implements OnApplicationShutdown {
     @Inject(ENVIRONMENT) environment: Environment,
   ) {
     this.busySlots = new Slots(Math.max(1, Math.min(BUSY_CONNECTIONS, Math.floor(environment.database.poolMax / 3))));
-    this.clock = setInterval(() => this.refuseWhoWaitedTooLong(), 50).unref();
+    this.clock = setInterval(() => this.lookAtTheClock(), 50).unref();
   }
 
   /**
@@ -143,13 +149,20 @@ export class BoxOffice implements OnApplicationShutdown {
   }
 
   private async serveRequests(lane: Lane): Promise<void> {
-    const passOver = [...this.busyLanes.values()].map(({ conference }) => conference);
-    await this.serve(lane, BATCH, { passOver });
+    const busy = new Map([...this.busyLanes.values()].map((each) => [each.conference.name, each]));
+    // The first in line need no transaction to find that their conference has a lane of its own. Nobody overtakes anybody.
+    for (const waiting of lane.takeWhile(
+      ({ command }) => command.kind === 'book' && busy.has(command.conferenceName),
+    )) {
+      if (waiting.command.kind === 'book') busy.get(waiting.command.conferenceName)?.lane.add(waiting);
+    }
+    if (lane.length === 0) return;
+    const passOver = [...busy.values()].map(({ conference }) => conference);
+    await this.serve(lane, this.batchOf(lane, BATCH), { passOver });
   }
 
   /** One batch of a lane; whoever is held up by a busy conference goes to a lane of its own. */
-  private async serve(lane: Lane, most: number, options: CarryOutOptions): Promise<void> {
-    const batch = new Batch(lane, most, (waiting) => this.begin(waiting));
+  private async serve(lane: Lane, batch: Batch, options: CarryOutOptions): Promise<void> {
     const passed = await this.carryOut(options, batch);
     for (const { waiting, conference } of passed) {
       // A user whose row somebody holds is tried again behind the others, who need not wait for it.
@@ -163,13 +176,26 @@ export class BoxOffice implements OnApplicationShutdown {
     const { conferenceId } = conference;
     const known = this.busyLanes.get(conferenceId);
     if (known !== undefined) return known.lane;
+    let isCrowded = false;
+    const closesAt = performance.now() + CROWDED_LANE_MS;
     const lane = new Lane(
-      // Waits for the lock first, and only then takes whoever is still there.
-      (own) => this.busySlots.run(() => this.serve(own, BATCH, { waitFor: conferenceId })),
-      () => this.busyLanes.delete(conferenceId),
+      async (own) => {
+        // Waits for the lock first, and only then takes whoever is still there.
+        const batch = this.batchOf(own, BATCH);
+        await this.busySlots.run(() => this.serve(own, batch, { waitFor: conferenceId }));
+        isCrowded = batch.taken.length >= CROWD;
+      },
+      () => {
+        // To try the lock each time would fail each time, at half the cost of a batch.
+        if (!isCrowded || performance.now() > closesAt) this.busyLanes.delete(conferenceId);
+      },
     );
-    this.busyLanes.set(conferenceId, { conference, lane });
+    this.busyLanes.set(conferenceId, { conference, lane, closesAt });
     return lane;
+  }
+
+  private batchOf(lane: Lane, most: number): Batch {
+    return new Batch(lane, most, (waiting) => this.begin(waiting));
   }
 
   /** A look that is taken sees what is there once its locks are held: one that is asked for now is another one. */
@@ -212,13 +238,16 @@ export class BoxOffice implements OnApplicationShutdown {
 
   private answerAll(batch: readonly Waiting[], result: SeatingResult): Passed[] {
     const passed: Passed[] = [];
+    const answers: (() => void)[] = [];
     batch.forEach((waiting, index) => {
       const outcome = result.outcomes[index];
       if (outcome === undefined) waiting.reject(new Error('A command was not decided'));
       else if (outcome === 'busy user') passed.push({ waiting, conference: null });
-      else if ('kind' in outcome) waiting.resolve(outcome);
+      else if ('kind' in outcome) answers.push(() => waiting.resolve(outcome));
       else passed.push({ waiting, conference: outcome });
     });
+    // The next batch is sent first: the database works on it while these are told.
+    setImmediate(() => giveInTurns(answers));
     this.publisher.schedule(
       result.offers.map(({ conferenceId, deadline }) => ({
         pattern: CONFIRMATION_EXPIRED,
@@ -250,8 +279,15 @@ export class BoxOffice implements OnApplicationShutdown {
     this.logger.error(`A seating transaction failed: ${error instanceof Error ? error.message : String(error)}`);
   }
 
-  private refuseWhoWaitedTooLong(): void {
+  private lookAtTheClock(): void {
     const now = performance.now();
+    for (const [conferenceId, { lane, closesAt }] of this.busyLanes) {
+      if (lane.isIdle && now > closesAt) this.busyLanes.delete(conferenceId);
+    }
+    this.refuseWhoWaitedTooLong(now);
+  }
+
+  private refuseWhoWaitedTooLong(now: number): void {
     const isTooLateForLooks = now - this.looksEndedAt > LAST_LOOK_MS;
     for (const lane of [this.requests, this.timers, ...[...this.busyLanes.values()].map(({ lane: own }) => own)]) {
       const late = [...lane.takeRequestsOlderThan(now - WAIT_MS), ...(isTooLateForLooks ? lane.takeTimers() : [])];
@@ -261,6 +297,20 @@ export class BoxOffice implements OnApplicationShutdown {
       }
     }
   }
+}
+
+/** The lane of a conference whose lock somebody else holds, or is going to hold. */
+interface BusyLane {
+  conference: BusyConference;
+  lane: Lane;
+  /** When it is closed as soon as it is idle, by `performance.now()`. */
+  closesAt: number;
+}
+
+/** Answers a few in each turn of the event loop: in between, what the database says to the next batch is heard. */
+function giveInTurns(answers: (() => void)[]): void {
+  for (const give of answers.splice(0, ANSWERS_PER_TURN)) give();
+  if (answers.length > 0) setImmediate(() => giveInTurns(answers));
 }
 
 type CarryOutOptions = Pick<SeatingRequest, 'waitFor' | 'passOver'>;

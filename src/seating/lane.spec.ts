@@ -53,6 +53,29 @@ describe('a lane', () => {
     expect(lane.peek(2)).toEqual([]);
   });
 
+  it('gives up its first ones as far as they are wanted, and nobody behind them', async () => {
+    const lane = new Lane((own) => Promise.resolve(void own.take(9)));
+    lane.add(...[1, 2, 9, 3].map(waiting));
+    const isSmall = ({ command }: Waiting): boolean => 'bookingId' in command && command.bookingId < 5;
+    expect(idsOf(lane.takeWhile(isSmall))).toEqual([1, 2]);
+    expect(idsOf(lane.takeWhile(isSmall))).toEqual([]);
+    expect(idsOf(lane.takeWhile(() => true))).toEqual([9, 3]);
+    expect([lane.length, lane.isIdle]).toEqual([0, false]);
+    await lane.idle();
+    expect(lane.isIdle).toBe(true);
+  });
+
+  it('serves whoever arrives in one turn of the event loop together', async () => {
+    const served: number[][] = [];
+    const lane = new Lane((own) => Promise.resolve(void served.push(idsOf(own.take(9)))));
+    lane.add(waiting(1));
+    // Later in the same turn, as the requests are that were read together.
+    await Promise.resolve();
+    lane.add(waiting(2));
+    await lane.idle();
+    expect(served).toEqual([[1, 2]]);
+  });
+
   it('serves batch after batch, whoever joins meanwhile included, and then rests', async () => {
     const served: number[][] = [];
     let isIdle = false;

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AppError } from '../common/app-error.js';
 import type { Answered, Order } from './idempotency.js';
 import { isTimer, type Outcome } from './model.js';
@@ -28,6 +29,11 @@ export class Lane {
     return this.waiting.length;
   }
 
+  /** Nothing waits, and nothing is in work. */
+  get isIdle(): boolean {
+    return this.working === null;
+  }
+
   /** Puts commands at the end of the line, and starts the loop where it rests. */
   add(...commands: Waiting[]): void {
     this.waiting.push(...commands);
@@ -41,6 +47,12 @@ export class Lane {
 
   take(most: number): Waiting[] {
     return this.waiting.splice(0, most);
+  }
+
+  /** Takes out, and returns, the first in line as far as they are wanted. */
+  takeWhile(isWanted: (waiting: Waiting) => boolean): Waiting[] {
+    const end = this.waiting.findIndex((waiting) => !isWanted(waiting));
+    return this.waiting.splice(0, end < 0 ? this.waiting.length : end);
   }
 
   /** Takes out, and returns, the requests that came before `since`. Timers wait as long as it takes. */
@@ -66,7 +78,7 @@ export class Lane {
 
   private async work(): Promise<void> {
     // Whoever arrives in this turn of the event loop shares the first batch.
-    await Promise.resolve();
+    await nextTurn();
     while (this.waiting.length > 0) await this.serve(this);
     this.working = null;
     this.onIdle();
