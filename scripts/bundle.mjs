@@ -1,4 +1,5 @@
 // Makes one file of dist/main.js and all that it needs: node spends most of a start on finding and reading 2,000 small ones.
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -20,7 +21,7 @@ const leaveOut = {
   },
 };
 
-await build({
+const { outputFiles } = await build({
   entryPoints: [join(dist, 'main.js')],
   // In place of the one that it is made of, so that there is one way to start.
   outfile: join(dist, 'main.js'),
@@ -34,6 +35,7 @@ await build({
   sourcemap: 'linked',
   sourcesContent: false,
   logLevel: 'error',
+  write: false,
   plugins: [leaveOut],
   // What was CommonJS has these.
   banner: {
@@ -43,3 +45,14 @@ await build({
     ].join('\n'),
   },
 });
+
+/** Every function that is made goes through this, also those that are made for a request: it costs a tenth of a booking. */
+const SLOW = 'var __name = (target, value) => __defProp(target, "name", { value, configurable: true });';
+/** Nearly all of them have their name already. */
+const QUICK = SLOW.replace('=> ', '=> target.name === value ? target : ');
+
+for (const { path, text } of outputFiles) {
+  if (path.endsWith('.js') && text.split(SLOW).length !== 2)
+    throw new Error(`esbuild keeps names in another way in ${path}`);
+  writeFileSync(path, path.endsWith('.js') ? text.replace(SLOW, QUICK) : text);
+}
