@@ -6,6 +6,7 @@ import type { Environment } from './config/environment.js';
 import { Database } from './database/database.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './database/embedded-postgres.js';
 import { Drain } from './health/drain.js';
+import { tameHeap } from './heap.js';
 import { startTimers } from './messaging/messaging.module.js';
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
@@ -43,6 +44,7 @@ export async function runService(environment: Environment, logger: LoggerService
     // A balancer that only sees whether a port is open sends requests as soon as it is: so they can be served by then, unless
     // the database is away.
     await Promise.race([database.whenTried, stopped, pause(LISTEN_WITHIN_MS)]);
+    tameHeap();
     await app.listen(port, host);
     void connected.then((isConnected) => {
       if (!isConnected) return;
