@@ -2,7 +2,7 @@ import { ApiProperty } from '@nestjs/swagger';
 import { IsInt, Matches, Max, Min, ValidateIf } from 'class-validator';
 import { PLAIN_TEXT, PLAIN_TEXT_MAX, USER_ID } from '../common/text.js';
 import { IsPlainText } from '../common/validation.js';
-import { BOOKING_STATUSES, type BookingStatus } from '../seating/model.js';
+import { BOOKING_STATUSES, type BookingStatus, TRANSITION_REASONS, type TransitionReason } from '../seating/model.js';
 
 const WHO = 'user_id must be 1 to 255 ASCII letters and digits';
 const WHICH = `booking_id must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`;
@@ -115,4 +115,34 @@ export class ConferenceBookingDto extends BookingFieldsDto {
 
   @ApiProperty({ type: 'string', format: 'date-time', nullable: true, example: null })
   canceled_at!: string | null;
+}
+
+export class TransitionDto {
+  @ApiProperty({ format: 'date-time', example: '2036-01-15T10:15:20.000Z' })
+  at!: string;
+
+  @ApiProperty({
+    enum: BOOKING_STATUSES,
+    nullable: true,
+    example: 'WAITLISTED',
+    description: 'The status before; null where the booking began.',
+  })
+  from_status!: BookingStatus | null;
+
+  @ApiProperty({ enum: BOOKING_STATUSES, example: 'ConfirmationPending' })
+  to_status!: BookingStatus;
+
+  @ApiProperty({ enum: TRANSITION_REASONS, example: 'offered' })
+  reason!: TransitionReason;
+
+  @ApiProperty({
+    type: 'integer',
+    nullable: true,
+    example: 12,
+    description: 'The booking whose slot was passed on; null where that is not the reason.',
+  })
+  cause_booking_id!: number | null;
+
+  @ApiProperty({ example: 'offered: a slot became free when booking 12 was canceled', description: 'In plain words.' })
+  message!: string;
 }

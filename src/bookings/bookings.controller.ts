@@ -5,7 +5,15 @@ import { parseBookingId } from '../common/booking-id.js';
 import { ApiErrors } from '../common/error-responses.js';
 import type { RequestCommand } from '../seating/model.js';
 import { MessageDto } from '../users/user.dto.js';
-import { BookDto, BookedDto, BookingDto, CancelDto, ConferenceBookingDto, ConfirmDto } from './booking.dto.js';
+import {
+  BookDto,
+  BookedDto,
+  BookingDto,
+  CancelDto,
+  ConferenceBookingDto,
+  ConfirmDto,
+  TransitionDto,
+} from './booking.dto.js';
 import { BookingsService } from './bookings.service.js';
 import { ConferenceList } from './conference-list.js';
 import { ApiIdempotencyKey, IdempotencyKey, REPLAYED } from './idempotency-key.js';
@@ -50,6 +58,15 @@ export class BookingsController {
   @ApiErrors({ 400: 'booking_id is no whole number.', 404: 'There is no such booking.' }, false)
   async get(@Param('booking_id') bookingId: string): Promise<BookingDto> {
     return this.bookings.get(parseBookingId(bookingId));
+  }
+
+  @Get('booking/:booking_id/history')
+  @ApiOperation({ summary: 'Tell what has happened to a booking, and why', description: 'Every step, oldest first.' })
+  @ApiParam({ name: 'booking_id', example: 1, schema: { type: 'integer', minimum: 1, example: 1 } })
+  @ApiOkResponse({ type: [TransitionDto], description: 'The steps.' })
+  @ApiErrors({ 400: 'booking_id is no whole number.', 404: 'There is no such booking.' }, false)
+  history(@Param('booking_id') bookingId: string): Promise<TransitionDto[]> {
+    return this.bookings.history(parseBookingId(bookingId));
   }
 
   @Post('confirm')

@@ -7,11 +7,12 @@ import { Together } from '../database/together.js';
 import { Booking } from '../seating/booking.entity.js';
 import { BoxOffice } from '../seating/box-office.js';
 import { RANK } from '../seating/line-rank.js';
-import type { BookingStatus, RequestCommand } from '../seating/model.js';
+import type { BookingStatus, RequestCommand, TransitionReason } from '../seating/model.js';
 import { REFUSALS } from '../seating/refusals.js';
 import { UsersService } from '../users/users.service.js';
 import { answerTo, fingerprintOf, type SentAnswer } from './answers.js';
-import type { BookingDto } from './booking.dto.js';
+import type { BookingDto, TransitionDto } from './booking.dto.js';
+import { tellHistory } from './history.js';
 
 const FIELDS = `b.booking_id, b.status, b.confirmation_deadline,
   b.status = 'ConfirmationPending' AND clock_timestamp() < b.confirmation_deadline AS can_confirm`;
@@ -28,6 +29,30 @@ const ARCHIVED_ONE = `${ARCHIVED}, c.name AS conference_name, NULL::bigint AS wa
 // Live or archived, in one statement: what is being moved meanwhile is seen once.
 const BOOKINGS = `${ONE} WHERE b.booking_id = ANY($1::bigint[]) UNION ALL ${ARCHIVED_ONE} WHERE a.booking_id = ANY($1::bigint[])`;
 const BOOKINGS_OF_USER = `${ONE} WHERE b.user_id = $1 UNION ALL ${ARCHIVED_ONE} WHERE a.user_id = $1 ORDER BY booking_id`;
+
+// The cause's own step comes right before the offer that it led to, in the same transaction.
+const STEP = 'transition_id, from_status, to_status, reason, cause_booking_id, at';
+const STEPS = `
+  WITH steps AS (
+    SELECT ${STEP} FROM booking_transitions WHERE booking_id = $1
+    UNION ALL SELECT ${STEP} FROM archived_transitions WHERE booking_id = $1
+  )
+  SELECT from_status, to_status, reason, cause_booking_id, at, (
+    SELECT cause.reason FROM (
+      SELECT transition_id, reason FROM booking_transitions b WHERE b.booking_id = steps.cause_booking_id AND b.at = steps.at
+      UNION ALL
+      SELECT transition_id, reason FROM archived_transitions a WHERE a.booking_id = steps.cause_booking_id AND a.at = steps.at
+    ) cause WHERE cause.transition_id < steps.transition_id ORDER BY cause.transition_id DESC LIMIT 1) AS cause_reason
+  FROM steps ORDER BY transition_id`;
+
+interface StepRow {
+  from_status: BookingStatus | null;
+  to_status: BookingStatus;
+  reason: TransitionReason;
+  cause_booking_id: string | null;
+  cause_reason: TransitionReason | null;
+  at: Date;
+}
 
 /** At most so many look-ups in one statement. */
 const BATCH = 64;
@@ -70,11 +95,29 @@ export class BookingsService {
   /** @throws AppError `BOOKING_NOT_FOUND` */
   async get(bookingId: number): Promise<BookingDto> {
     const booking = await this.lookUps.ask(bookingId);
-    if (booking === null) {
-      const { kind, code, message } = REFUSALS.bookingNotFound;
-      throw new AppError(kind, code, message);
-    }
+    if (booking === null) throw bookingNotFound();
     return booking;
+  }
+
+  /** What has happened to a booking and why, oldest first. @throws AppError `BOOKING_NOT_FOUND` */
+  async history(bookingId: number): Promise<TransitionDto[]> {
+    const rows = await this.bookings.query<StepRow[]>(STEPS, [bookingId]);
+    // Each has one for its beginning.
+    if (rows.length === 0) throw bookingNotFound();
+    const steps = rows.map(({ reason, at, cause_booking_id: id, cause_reason: why }) => ({
+      reason,
+      at,
+      cause: id === null ? null : { bookingId: Number(id), reason: why },
+    }));
+    const messages = tellHistory(bookingId, steps);
+    return rows.map(({ from_status, to_status, reason, cause_booking_id: id, at }, index) => ({
+      at: at.toISOString(),
+      from_status,
+      to_status,
+      reason,
+      cause_booking_id: id === null ? null : Number(id),
+      message: messages[index] ?? '',
+    }));
   }
 
   /** A user's bookings, oldest first. @throws AppError `USER_NOT_FOUND` */
@@ -89,6 +132,11 @@ export class BookingsService {
     const found = new Map(rows.map((row) => [Number(row.booking_id), bookingDto(row)]));
     return bookingIds.map((bookingId) => found.get(bookingId) ?? null);
   }
+}
+
+function bookingNotFound(): AppError {
+  const { kind, code, message } = REFUSALS.bookingNotFound;
+  return new AppError(kind, code, message);
 }
 
 function bookingDto(row: NamedBookingRow): BookingDto {

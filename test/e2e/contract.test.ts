@@ -458,6 +458,44 @@ describe('the contract over HTTP', () => {
       ]);
     });
 
+    it('tell what has happened to them, and why', async () => {
+      const { owner, bookingId, first } = await openOffer();
+      expect((await post('/confirm', { booking_id: bookingId, user_id: owner }))[0]).toBe(200);
+      const at = expect.stringMatching(INSTANT) as string;
+      const step = (
+        from_status: string | null,
+        to_status: string,
+        reason: string,
+        message: unknown,
+        cause_booking_id: number | null = null,
+      ): object => ({ at, from_status, to_status, reason, cause_booking_id, message });
+      expect(await get(`/booking/${first}/history`)).toEqual([
+        200,
+        [
+          step(null, 'CONFIRMED', 'booked', 'confirmed: a slot was free'),
+          step('CONFIRMED', 'CANCELED', 'canceled', 'canceled: as was asked for'),
+        ],
+      ]);
+      const [status, steps] = await get(`/booking/${bookingId}/history`);
+      const offeredAt = (steps as { at: string }[])[1]?.at.slice(11, 19);
+      expect([status, steps]).toEqual([
+        200,
+        [
+          step(null, 'WAITLISTED', 'joined_waitlist', 'to the end of the line: no slot was free'),
+          step(
+            'WAITLISTED',
+            'ConfirmationPending',
+            'offered',
+            `offered: a slot became free when booking ${first} was canceled`,
+            first,
+          ),
+          step('ConfirmationPending', 'CONFIRMED', 'confirmed', `confirmed: the offer of ${offeredAt} was taken`),
+        ],
+      ]);
+      expect(await get('/booking/999999999/history')).toEqual([404, NO_BOOKING]);
+      expect((await get('/booking/abc/history'))[0]).toBe(400);
+    });
+
     it('are each shown to whoever asks, however many ask at once', async () => {
       const name = await newConference({ slots: 300 });
       const ids: number[] = [];

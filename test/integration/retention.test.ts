@@ -255,10 +255,12 @@ describe('retention', () => {
           api.userBookings(confirmed.user_id),
           api.conference('Seen'),
         ]);
-        return answers.map((reply) => (reply.ok ? reply.body : reply.answer));
+        const history = await api.send('GET', `/booking/${canceled.booking_id}/history`);
+        return [...answers.map((reply) => (reply.ok ? reply.body : reply.answer)), history.body];
       };
       const before = await look();
       expect(before[2]).toHaveLength(8);
+      expect(before[5]).toContainEqual(expect.objectContaining({ to_status: 'CANCELED' }));
       await moveAll(await openArchivist());
       expect(await look()).toEqual(before);
 
