@@ -62,20 +62,20 @@ export const OVERLAPPING = `
     SELECT * FROM bookings a WHERE a.user_id = wish.user_id AND a.status <> 'CANCELED' OFFSET 0) b
   WHERE b.during && tstzrange(c.starts_at, c.ends_at)`;
 
-/** The first $2 in the line of each conference $1. */
-export const FRONT_OF_LINES = `
-  SELECT ${SEAT} FROM unnest($1::int[], $2::int[]) AS wish(conference_id, front)
+/** The front of each line, in order. @param wish gives `conference_id`, and as `front` how many */
+const frontOf = (wish: string): string => `
+  SELECT ${SEAT} FROM ${wish}
   CROSS JOIN LATERAL (SELECT * FROM bookings w WHERE w.conference_id = wish.conference_id AND w.status = 'WAITLISTED'
     ORDER BY w.conference_id, w.queue_ticket LIMIT wish.front) b
   ORDER BY b.conference_id, b.queue_ticket`;
 
+/** The first $2 in the line of each conference $1. */
+export const FRONT_OF_LINES = frontOf('unnest($1::int[], $2::int[]) AS wish(conference_id, front)');
+
 /** As many of the front of each line as bookings $1 are of its conference: each may free a slot. */
-export const FRONT_BEHIND_BOOKINGS = `
-  SELECT ${SEAT} FROM (
+export const FRONT_BEHIND_BOOKINGS = frontOf(`(
     SELECT conference_id, count(*) AS front FROM bookings WHERE booking_id = ANY($1::bigint[]) GROUP BY conference_id
-  ) wish CROSS JOIN LATERAL (SELECT * FROM bookings w WHERE w.conference_id = wish.conference_id AND w.status = 'WAITLISTED'
-    ORDER BY w.conference_id, w.queue_ticket LIMIT wish.front) b
-  ORDER BY b.conference_id, b.queue_ticket`;
+  ) AS wish`);
 
 /** The offers of conferences $1 whose deadline has passed at $2, at most $3 for each, the oldest first. */
 export const OVERDUE_OFFERS = `

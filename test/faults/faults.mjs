@@ -13,10 +13,12 @@ export const FAULTS = [
   {
     name: 'no lock on conferences',
     file: 'seating/seating-locks.js',
-    find: `.createQueryBuilder('conference')
-            .setLock('for_no_key_update')
-            .setOnLocked('skip_locked')`,
-    put: `.createQueryBuilder('conference')`,
+    find: `
+                .setLock('for_no_key_update')
+                .setOnLocked('skip_locked')
+                // A booking's`,
+    put: `
+                // A booking's`,
     caughtBy: 'many clients on three instances',
   },
   {
@@ -80,9 +82,9 @@ export const FAULTS = [
   },
   {
     name: 'an idempotency key is stored after the commit',
-    file: 'seating/idempotency.js',
-    find: 'await manager.query(KEEP_KEYS, [',
-    put: 'await ((...query) => void setTimeout(() => void manager.connection.query(...query), 50))(KEEP_KEYS, [',
+    file: 'seating/seating-transaction.js',
+    find: 'writes: [...writes, keep]',
+    put: 'writes: (keep && setTimeout(() => void this.dataSource.query(keep.text, keep.values), 50), writes)',
     caughtBy: 'idempotency keys',
   },
   {
