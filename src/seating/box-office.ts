@@ -232,11 +232,11 @@ export class BoxOffice implements OnApplicationShutdown {
         for (const waiting of commands) waiting.reject(failure);
         return [];
       }
-      return this.answerAll(batch.taken, result);
+      return this.answerAll(batch.taken, result, options.waitFor === undefined ? ANSWERS_PER_TURN : Infinity);
     }
   }
 
-  private answerAll(batch: readonly Waiting[], result: SeatingResult): Passed[] {
+  private answerAll(batch: readonly Waiting[], result: SeatingResult, perTurn: number): Passed[] {
     const passed: Passed[] = [];
     const answers: (() => void)[] = [];
     batch.forEach((waiting, index) => {
@@ -246,8 +246,9 @@ export class BoxOffice implements OnApplicationShutdown {
       else if ('kind' in outcome) answers.push(() => waiting.resolve(outcome));
       else passed.push({ waiting, conference: outcome });
     });
-    // The next batch is sent first: the database works on it while these are told.
-    setImmediate(() => giveInTurns(answers));
+    // The next batch is sent first: the database works on it while these are told. Where somebody else has the lock by now,
+    // there is time to tell them all.
+    setImmediate(() => giveInTurns(answers, perTurn));
     this.publisher.schedule(
       result.offers.map(({ conferenceId, deadline }) => ({
         pattern: CONFIRMATION_EXPIRED,
@@ -308,9 +309,9 @@ interface BusyLane {
 }
 
 /** Answers a few in each turn of the event loop: in between, what the database says to the next batch is heard. */
-function giveInTurns(answers: (() => void)[]): void {
-  for (const give of answers.splice(0, ANSWERS_PER_TURN)) give();
-  if (answers.length > 0) setImmediate(() => giveInTurns(answers));
+function giveInTurns(answers: (() => void)[], perTurn: number): void {
+  for (const give of answers.splice(0, perTurn)) give();
+  if (answers.length > 0) setImmediate(() => giveInTurns(answers, perTurn));
 }
 
 type CarryOutOptions = Pick<SeatingRequest, 'waitFor' | 'passOver'>;
