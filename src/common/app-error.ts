@@ -18,3 +18,21 @@ export class AppError extends Error {
     this.name = 'AppError';
   }
 }
+
+/** A request that waited its time and was never begun. */
+export function timedOut(): AppError {
+  return new AppError(
+    'unavailable',
+    'TIMED_OUT',
+    'The request waited too long and was not begun: nothing was done, try again',
+  );
+}
+
+/** One more than may wait. */
+export function overloaded(): AppError {
+  return new AppError(
+    'unavailable',
+    'OVERLOADED',
+    'Too many requests are waiting: nothing was done, try again shortly',
+  );
+}

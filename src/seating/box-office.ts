@@ -1,13 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { AppError } from '../common/app-error.js';
+import { AppError, overloaded, timedOut } from '../common/app-error.js';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
 import { databaseUnavailable, isDatabaseAway, isTransient, violatedConstraint } from '../database/failures.js';
 import { TimerPublisher } from '../messaging/timer-publisher.js';
 import { CONFIRMATION_EXPIRED } from '../messaging/timers.js';
 import type { Answered, Idempotency } from './idempotency.js';
-import { Batch, Lane, overloaded, Slots, timedOut, type Waiting } from './lane.js';
+import { Batch, Lane, Slots, type Waiting } from './lane.js';
 import { type Instant, isTimer, type Outcome, type Refusal, type RequestCommand, type TimerCommand } from './model.js';
 import { REFUSALS } from './refusals.js';
 import type { BusyConference } from './seating-locks.js';

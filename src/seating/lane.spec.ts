@@ -1,4 +1,5 @@
-import { Batch, Lane, overloaded, Slots, timedOut, type Waiting } from './lane.js';
+import { overloaded, timedOut } from '../common/app-error.js';
+import { Batch, Lane, Slots, type Waiting } from './lane.js';
 
 const waiting = (bookingId: number): Waiting => ({
   command: { kind: 'cancel', bookingId, userId: null },

@@ -1,5 +1,4 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { AppError } from '../common/app-error.js';
 import type { Answered, Order } from './idempotency.js';
 import { isTimer, type Outcome } from './model.js';
 
@@ -148,20 +147,4 @@ export class Slots {
       else next();
     }
   }
-}
-
-export function timedOut(): AppError {
-  return new AppError(
-    'unavailable',
-    'TIMED_OUT',
-    'The request waited too long and was not begun: nothing was done, try again',
-  );
-}
-
-export function overloaded(): AppError {
-  return new AppError(
-    'unavailable',
-    'OVERLOADED',
-    'Too many requests are waiting: nothing was done, try again shortly',
-  );
 }
