@@ -150,12 +150,11 @@ export class BoxOffice implements OnApplicationShutdown {
 
   private async serveRequests(lane: Lane): Promise<void> {
     const busy = new Map([...this.busyLanes.values()].map((each) => [each.conference.name, each]));
-    // The first in line need no transaction to find that their conference has a lane of its own. Nobody overtakes anybody.
-    for (const waiting of lane.takeWhile(
-      ({ command }) => command.kind === 'book' && busy.has(command.conferenceName),
-    )) {
-      if (waiting.command.kind === 'book') busy.get(waiting.command.conferenceName)?.lane.add(waiting);
-    }
+    const laneOf = ({ command, idempotency }: Waiting): Lane | undefined =>
+      // Whether a key is in use, only a transaction can tell.
+      command.kind === 'book' && idempotency === undefined ? busy.get(command.conferenceName)?.lane : undefined;
+    // The first in line need none to find that their conference has a lane of its own. Nobody overtakes anybody.
+    for (const waiting of lane.takeWhile((each) => laneOf(each) !== undefined)) laneOf(waiting)?.add(waiting);
     if (lane.length === 0) return;
     const passOver = [...busy.values()].map(({ conference }) => conference);
     await this.serve(lane, this.batchOf(lane, BATCH), { passOver });
