@@ -60,7 +60,9 @@ export class HealthController {
   @ApiOkResponse({ type: ReadyDto, description: 'It may.' })
   @ApiResponse({ status: 503, type: NotReadyDto, description: 'Not now.' })
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<ReadyDto | NotReadyDto> {
+    const isDatabaseUp = this.drain.isDraining || (await this.database.isReady());
     const broker = this.publisher.state;
+    // The signal may have come while the database was asked: what is answered after it must say so.
     if (this.drain.isDraining) {
       return this.notReady(reply, {
         message: 'The service is stopping: ask another instance',
@@ -69,7 +71,7 @@ export class HealthController {
         broker,
       });
     }
-    if (await this.database.isReady()) return { status: 'ok', database: 'up', broker };
+    if (isDatabaseUp) return { status: 'ok', database: 'up', broker };
     return this.notReady(reply, {
       message: 'The database cannot be reached, or is not migrated yet: try again shortly',
       code: 'DATABASE_UNAVAILABLE',
