@@ -1,6 +1,15 @@
 /** What kind of failure it is; each kind has one HTTP status (http-errors.filter.ts). */
 export type ErrorKind =
-  'invalid' | 'not_found' | 'conflict' | 'too_large' | 'unsupported' | 'unprocessable' | 'unavailable';
+  | 'invalid'
+  | 'unauthenticated'
+  | 'forbidden'
+  | 'not_found'
+  | 'conflict'
+  | 'too_large'
+  | 'unsupported'
+  | 'unprocessable'
+  | 'too_many'
+  | 'unavailable';
 
 /**
  * A failure that its caller is told about: one sentence that says what to change, and a code that never changes.

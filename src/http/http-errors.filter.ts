@@ -5,11 +5,14 @@ import { AppError, type ErrorKind } from '../common/app-error.js';
 
 const STATUS: Record<ErrorKind, number> = {
   invalid: 400,
+  unauthenticated: 401,
+  forbidden: 403,
   not_found: 404,
   conflict: 409,
   too_large: 413,
   unsupported: 415,
   unprocessable: 422,
+  too_many: 429,
   unavailable: 503,
 };
 
