@@ -3,7 +3,7 @@ const layers = [
   ['common'],
   ['config'],
   ['database'],
-  ['http', 'messaging'],
+  ['access', 'http', 'messaging'],
   ['users', 'conferences'],
   ['seating'],
   ['bookings', 'waitlist', 'retention'],

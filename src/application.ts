@@ -2,6 +2,8 @@ import { Logger, type LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { AccessGuard } from './access/access.js';
+import { identifyCallers } from './access/authenticator.js';
 import { AppModule } from './app.module.js';
 import { Database } from './database/database.js';
 import { DatabaseGuard } from './health/database.guard.js';
@@ -69,6 +71,7 @@ export async function createApplication(
     if (drain.hold === null || request.url.startsWith('/health/')) done();
     else void drain.hold.then(() => done());
   });
+  identifyCallers(fastify, environment.auth);
   fastify.addHook('onSend', (_request, reply, payload, done) => {
     if (drain.isDraining) void reply.header('Connection', 'close');
     done(null, payload);
@@ -78,7 +81,7 @@ export async function createApplication(
     if (drain.isDraining && !server.listening) request.raw.socket.end();
     done();
   });
-  app.useGlobalGuards(new DatabaseGuard(app.get(Database)));
+  app.useGlobalGuards(new AccessGuard(), new DatabaseGuard(app.get(Database)));
   app.useGlobalFilters(new HttpErrorsFilter());
   app.useGlobalPipes(validationPipe);
   if (environment.role !== 'worker') serveDocs(app);

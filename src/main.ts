@@ -3,5 +3,5 @@ import { createLogger } from './common/logger.js';
 import { loadEnvironment } from './config/load.js';
 import { runService } from './service.js';
 
-const environment = loadEnvironment();
+const environment = loadEnvironment('service');
 await runService(environment, createLogger(environment.logLevel), resolve('.data'));

@@ -1,5 +1,7 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { ENVIRONMENT } from './config/config.module.js';
+import type { Environment } from './config/environment.js';
 import { REQUEST_BODIES } from './request-bodies.js';
 
 const DESCRIPTION = `Book conferences with limited slots. While slots are free, a booking is confirmed at once; after that people
@@ -19,6 +21,10 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .addTag('conferences', 'What can be booked')
     .addTag('bookings', 'Booking, confirming an offer, canceling')
     .addTag('health', 'For operators')
+    .addBearerAuth({
+      type: 'http',
+      description: 'A token whose `sub` is your `user_id`. Those of organizers may do more.',
+    })
     .build();
   const document = SwaggerModule.createDocument(app, config, {
     operationIdFactory: (controller, method) => `${controller.replace('Controller', '').toLowerCase()}_${method}`,
@@ -27,6 +33,20 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
   for (const { name } of REQUEST_BODIES) {
     const schema = document.components?.schemas?.[name];
     if (schema !== undefined) Object.assign(schema, { additionalProperties: false });
+  }
+  const operations = Object.values(document.paths).flatMap(({ get, post }) =>
+    [get, post].filter((each) => each !== undefined),
+  );
+  // Said for each, also where it is nothing that is asked for.
+  for (const operation of operations) operation.security ??= [];
+  if (app.get<Environment>(ENVIRONMENT).auth.mode === 'off') {
+    // Where nobody is asked for a token, nobody is refused for the lack of one.
+    delete document.components?.securitySchemes;
+    for (const operation of operations) {
+      operation.security = [];
+      delete operation.responses['401'];
+      delete operation.responses['403'];
+    }
   }
   return document;
 }

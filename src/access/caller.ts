@@ -1,3 +1,5 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
 import type { AppError } from '../common/app-error.js';
 
 /** Who sends a request. */
@@ -9,6 +11,18 @@ export type Caller =
   | { readonly kind: 'attendee' | 'organizer'; readonly userId: string };
 
 export const ANYBODY: Caller = { kind: 'anybody' };
+
+/** Who sends the request. */
+export const CalledBy = createParamDecorator(
+  (_: unknown, context: ExecutionContext): Caller => context.switchToHttp().getRequest<FastifyRequest>().caller,
+);
+
+/** Whether a caller may see what is this user's. */
+export function maySee(caller: Caller, userId: string): boolean {
+  return (
+    caller.kind === 'anybody' || caller.kind === 'organizer' || (caller.kind === 'attendee' && caller.userId === userId)
+  );
+}
 
 declare module 'fastify' {
   interface FastifyRequest {

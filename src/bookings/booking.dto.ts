@@ -143,6 +143,14 @@ export class TransitionDto {
   })
   cause_booking_id!: number | null;
 
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    example: null,
+    description: 'The organizer who took this step in the owner’s place; null: nobody did.',
+  })
+  organizer_id!: string | null;
+
   @ApiProperty({ example: 'offered: a slot became free when booking 12 was canceled', description: 'In plain words.' })
   message!: string;
 }

@@ -1,6 +1,8 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query, Res, StreamableFile } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiParam, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { Access } from '../access/access.js';
+import { type Caller, CalledBy } from '../access/caller.js';
 import { parseBookingId } from '../common/booking-id.js';
 import { ApiErrors } from '../common/error-responses.js';
 import type { RequestCommand } from '../seating/model.js';
@@ -20,6 +22,12 @@ import { ApiIdempotencyKey, IdempotencyKey, REPLAYED } from './idempotency-key.j
 import { LIMIT_MOST, parseListQuery } from './list-query.js';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
+const NO_BOOKING = 'There is no such booking, or it is another’s.';
+
+/** Organizers act in the place of others, and it is written down. */
+function byOrganizer(caller: Caller): { organizerId?: string } {
+  return caller.kind === 'organizer' ? { organizerId: caller.userId } : {};
+}
 
 @ApiTags('bookings')
 @Controller()
@@ -40,12 +48,15 @@ export class BookingsController {
     true,
   )
   @ApiIdempotencyKey()
+  @Access('own user, or organizers')
   book(
     @Body() { user_id, name }: BookDto,
+    @CalledBy() caller: Caller,
     @IdempotencyKey() key: string | null,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
-    return this.carryOut({ kind: 'book', userId: user_id, conferenceName: name }, key, reply);
+    const command = { kind: 'book', userId: user_id, conferenceName: name, ...byOrganizer(caller) } as const;
+    return this.carryOut(command, caller, key, reply);
   }
 
   @Get('booking/:booking_id')
@@ -55,18 +66,20 @@ export class BookingsController {
   })
   @ApiParam({ name: 'booking_id', example: 1, schema: { type: 'integer', minimum: 1, example: 1 } })
   @ApiOkResponse({ type: BookingDto, description: 'The booking.' })
-  @ApiErrors({ 400: 'booking_id is no whole number.', 404: 'There is no such booking.' }, false)
-  async get(@Param('booking_id') bookingId: string): Promise<BookingDto> {
-    return this.bookings.get(parseBookingId(bookingId));
+  @ApiErrors({ 400: 'booking_id is no whole number.', 404: NO_BOOKING }, false)
+  @Access('signed in')
+  async get(@Param('booking_id') bookingId: string, @CalledBy() caller: Caller): Promise<BookingDto> {
+    return this.bookings.get(parseBookingId(bookingId), caller);
   }
 
   @Get('booking/:booking_id/history')
   @ApiOperation({ summary: 'Tell what has happened to a booking, and why', description: 'Every step, oldest first.' })
   @ApiParam({ name: 'booking_id', example: 1, schema: { type: 'integer', minimum: 1, example: 1 } })
   @ApiOkResponse({ type: [TransitionDto], description: 'The steps.' })
-  @ApiErrors({ 400: 'booking_id is no whole number.', 404: 'There is no such booking.' }, false)
-  history(@Param('booking_id') bookingId: string): Promise<TransitionDto[]> {
-    return this.bookings.history(parseBookingId(bookingId));
+  @ApiErrors({ 400: 'booking_id is no whole number.', 404: NO_BOOKING }, false)
+  @Access('signed in')
+  history(@Param('booking_id') bookingId: string, @CalledBy() caller: Caller): Promise<TransitionDto[]> {
+    return this.bookings.history(parseBookingId(bookingId), caller);
   }
 
   @Post('confirm')
@@ -85,12 +98,14 @@ export class BookingsController {
     true,
   )
   @ApiIdempotencyKey()
+  @Access('own user')
   confirm(
     @Body() { booking_id, user_id }: ConfirmDto,
+    @CalledBy() caller: Caller,
     @IdempotencyKey() key: string | null,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
-    return this.carryOut({ kind: 'confirm', bookingId: booking_id, userId: user_id }, key, reply);
+    return this.carryOut({ kind: 'confirm', bookingId: booking_id, userId: user_id }, caller, key, reply);
   }
 
   @Post('cancel')
@@ -109,12 +124,17 @@ export class BookingsController {
     true,
   )
   @ApiIdempotencyKey()
+  @Access('own user, or organizers')
   cancel(
     @Body() { booking_id, user_id }: CancelDto,
+    @CalledBy() caller: Caller,
     @IdempotencyKey() key: string | null,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
-    return this.carryOut({ kind: 'cancel', bookingId: booking_id, userId: user_id ?? null }, key, reply);
+    // Attendees cancel as themselves, whether or not they say so.
+    const userId = caller.kind === 'attendee' ? caller.userId : (user_id ?? null);
+    const command = { kind: 'cancel', bookingId: booking_id, userId, ...byOrganizer(caller) } as const;
+    return this.carryOut(command, caller, key, reply);
   }
 
   @Get('conference/:name/bookings')
@@ -144,6 +164,7 @@ export class BookingsController {
     headers: { Link: { description: 'Where the next page is', schema: { type: 'string' } } },
   })
   @ApiErrors({ 400: 'A parameter is wrong.', 404: 'There is no such conference.' }, false)
+  @Access('organizers')
   async listOfConference(
     @Param('name') name: string,
     @Query('after') afterText: string | undefined,
@@ -168,13 +189,19 @@ export class BookingsController {
   @ApiParam({ name: 'user_id', example: 'ada1' })
   @ApiOkResponse({ type: [BookingDto], description: 'The bookings.' })
   @ApiErrors({ 404: 'There is no such user.' }, false)
+  @Access('own user, or organizers')
   listOfUser(@Param('user_id') userId: string): Promise<BookingDto[]> {
     return this.bookings.listOfUser(userId);
   }
 
   /** Sends the answer as it is: one that is repeated must not differ in a byte. */
-  private async carryOut(command: RequestCommand, key: string | null, reply: FastifyReply): Promise<string> {
-    const { status, body, isReplay } = await this.bookings.carryOut(command, key);
+  private async carryOut(
+    command: RequestCommand,
+    caller: Caller,
+    key: string | null,
+    reply: FastifyReply,
+  ): Promise<string> {
+    const { status, body, isReplay } = await this.bookings.carryOut(command, key, caller);
     void reply.status(status).header('Content-Type', JSON_TYPE);
     if (isReplay) void reply.header(REPLAYED, 'true');
     return body;

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
+import { type Caller, maySee } from '../access/caller.js';
 import { AppError } from '../common/app-error.js';
 import { prepared } from '../database/prepared.js';
 import { Together } from '../database/together.js';
@@ -14,14 +15,14 @@ import { answerTo, fingerprintOf, type SentAnswer } from './answers.js';
 import type { BookingDto, TransitionDto } from './booking.dto.js';
 import { tellHistory } from './history.js';
 
-const FIELDS = `b.booking_id, b.status, b.confirmation_deadline,
+const FIELDS = `b.booking_id, b.user_id, b.status, b.confirmation_deadline,
   b.status = 'ConfirmationPending' AND clock_timestamp() < b.confirmation_deadline AS can_confirm`;
 
 const ONE = `SELECT ${FIELDS}, c.name AS conference_name,
     CASE b.status WHEN 'WAITLISTED' THEN ${RANK} END AS waitlist_position
   FROM bookings b JOIN conferences c USING (conference_id)`;
 
-const ARCHIVED = `SELECT a.booking_id, a.status, NULL::timestamptz AS confirmation_deadline, false AS can_confirm`;
+const ARCHIVED = `SELECT a.booking_id, a.user_id, a.status, NULL::timestamptz AS confirmation_deadline, false AS can_confirm`;
 
 const ARCHIVED_ONE = `${ARCHIVED}, c.name AS conference_name, NULL::bigint AS waitlist_position
   FROM archived_bookings a JOIN conferences c USING (conference_id)`;
@@ -31,13 +32,13 @@ const BOOKINGS = `${ONE} WHERE b.booking_id = ANY($1::bigint[]) UNION ALL ${ARCH
 const BOOKINGS_OF_USER = `${ONE} WHERE b.user_id = $1 UNION ALL ${ARCHIVED_ONE} WHERE a.user_id = $1 ORDER BY booking_id`;
 
 // The cause's own step comes right before the offer that it led to, in the same transaction.
-const STEP = 'transition_id, from_status, to_status, reason, cause_booking_id, at';
+const STEP = 'transition_id, from_status, to_status, reason, cause_booking_id, organizer_id, at';
 const STEPS = `
   WITH steps AS (
     SELECT ${STEP} FROM booking_transitions WHERE booking_id = $1
     UNION ALL SELECT ${STEP} FROM archived_transitions WHERE booking_id = $1
   )
-  SELECT from_status, to_status, reason, cause_booking_id, at, (
+  SELECT from_status, to_status, reason, cause_booking_id, organizer_id, at, (
     SELECT cause.reason FROM (
       SELECT transition_id, reason FROM booking_transitions b WHERE b.booking_id = steps.cause_booking_id AND b.at = steps.at
       UNION ALL
@@ -51,6 +52,7 @@ interface StepRow {
   reason: TransitionReason;
   cause_booking_id: string | null;
   cause_reason: TransitionReason | null;
+  organizer_id: string | null;
   at: Date;
 }
 
@@ -59,6 +61,7 @@ const BATCH = 64;
 
 interface BookingRow {
   booking_id: string;
+  user_id: string;
   status: BookingStatus;
   can_confirm: boolean;
   confirmation_deadline: Date | null;
@@ -85,37 +88,42 @@ export class BookingsService {
    * Has the box office carry out what a person asks for; with a key, once, however often it is asked.
    * @throws AppError with the reason where it is refused; with a key a refusal is an answer, that is kept like any other
    */
-  async carryOut(command: RequestCommand, key: string | null): Promise<SentAnswer> {
+  async carryOut(command: RequestCommand, key: string | null, caller: Caller): Promise<SentAnswer> {
     if (key === null) return { ...answerTo(await this.boxOffice.ask(command)), isReplay: false };
     const fingerprint = fingerprintOf(command);
-    const { answer, isReplay } = await this.boxOffice.ask(command, { route: command.kind, key, fingerprint, answerTo });
+    // Nobody can come upon a key of somebody else.
+    const route = 'userId' in caller ? `${command.kind}:${caller.userId}` : command.kind;
+    const { answer, isReplay } = await this.boxOffice.ask(command, { route, key, fingerprint, answerTo });
     return { ...answer, isReplay };
   }
 
-  /** @throws AppError `BOOKING_NOT_FOUND` */
-  async get(bookingId: number): Promise<BookingDto> {
-    const booking = await this.lookUps.ask(bookingId);
-    if (booking === null) throw bookingNotFound();
-    return booking;
+  /** @throws AppError `BOOKING_NOT_FOUND`, also where it is another's and the caller may not see it */
+  async get(bookingId: number, caller: Caller): Promise<BookingDto> {
+    const found = await this.lookUps.ask(bookingId);
+    if (found === null || !maySee(caller, found.user_id)) throw bookingNotFound();
+    return bookingDto(found);
   }
 
-  /** What has happened to a booking and why, oldest first. @throws AppError `BOOKING_NOT_FOUND` */
-  async history(bookingId: number): Promise<TransitionDto[]> {
+  /** What has happened to a booking and why, oldest first. @throws AppError as {@link get} */
+  async history(bookingId: number, caller: Caller): Promise<TransitionDto[]> {
+    await this.get(bookingId, caller);
     const rows = await this.bookings.query<StepRow[]>(STEPS, [bookingId]);
-    // Each has one for its beginning.
+    // Each has one for its beginning; it may have been deleted a moment ago.
     if (rows.length === 0) throw bookingNotFound();
-    const steps = rows.map(({ reason, at, cause_booking_id: id, cause_reason: why }) => ({
+    const steps = rows.map(({ reason, at, cause_booking_id: id, cause_reason: why, organizer_id }) => ({
       reason,
       at,
+      organizerId: organizer_id,
       cause: id === null ? null : { bookingId: Number(id), reason: why },
     }));
     const messages = tellHistory(bookingId, steps);
-    return rows.map(({ from_status, to_status, reason, cause_booking_id: id, at }, index) => ({
+    return rows.map(({ from_status, to_status, reason, cause_booking_id: id, organizer_id, at }, index) => ({
       at: at.toISOString(),
       from_status,
       to_status,
       reason,
       cause_booking_id: id === null ? null : Number(id),
+      organizer_id,
       message: messages[index] ?? '',
     }));
   }
@@ -127,9 +135,9 @@ export class BookingsService {
     return rows.map(bookingDto);
   }
 
-  private async find(bookingIds: number[]): Promise<(BookingDto | null)[]> {
+  private async find(bookingIds: number[]): Promise<(NamedBookingRow | null)[]> {
     const rows = await prepared<NamedBookingRow>(this.bookings.manager, BOOKINGS, [bookingIds]);
-    const found = new Map(rows.map((row) => [Number(row.booking_id), bookingDto(row)]));
+    const found = new Map(rows.map((row) => [Number(row.booking_id), row]));
     return bookingIds.map((bookingId) => found.get(bookingId) ?? null);
   }
 }

@@ -5,6 +5,7 @@ const at = (time: string): Date => new Date(`2036-01-15T${time}.250Z`);
 const step = (reason: TransitionReason, cause: Step['cause'] = null, time = '10:15:30'): Step => ({
   reason,
   cause,
+  organizerId: null,
   at: at(time),
 });
 const told = (...steps: Step[]): string => tellHistory(7, steps).at(-1) ?? '';

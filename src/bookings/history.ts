@@ -6,6 +6,8 @@ export interface Step {
   at: Date;
   /** Where somebody's slot was passed on: whose, and what they did; the reason is null where it is no longer known. */
   cause: { bookingId: number; reason: TransitionReason | null } | null;
+  /** The organizer who took it in the owner's place. */
+  organizerId: string | null;
 }
 
 /** What a booking did whose slot became free, where it was not canceled. */
@@ -19,7 +21,8 @@ const DID: Partial<Record<TransitionReason, string>> = {
 export function tellHistory(bookingId: number, steps: readonly Step[]): string[] {
   let offeredAt: Date | null = null;
   return steps.map((step) => {
-    const sentence = tell(bookingId, step, offeredAt);
+    const by = step.organizerId === null ? '' : `, by organizer ${step.organizerId}`;
+    const sentence = tell(bookingId, step, offeredAt) + by;
     if (step.reason === 'offered') offeredAt = step.at;
     return sentence;
   });

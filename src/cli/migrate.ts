@@ -16,7 +16,7 @@ function parseDirection(args: string[]): Direction {
 }
 
 async function migrate(direction: Direction): Promise<number> {
-  const database = await locateDatabase(loadEnvironment(), console.error);
+  const database = await locateDatabase(loadEnvironment('command'), console.error);
   try {
     const { done } = direction === 'run' ? await runMigrations(database.url) : await revertMigration(database.url);
     for (const name of done) console.log(`${direction === 'run' ? 'ran' : 'took back'} ${name}`);

@@ -19,7 +19,13 @@ function parseOptions(args: string[]): { isCheck: boolean } {
 async function writeDocument({ isCheck }: { isCheck: boolean }): Promise<number> {
   // Nothing is connected: a document needs the routes, and no database.
   const app = await createApplication(
-    parseEnvironment({ DATABASE_URL: 'postgres://nowhere/none', LOG_LEVEL: 'silent' }),
+    parseEnvironment({
+      DATABASE_URL: 'postgres://nowhere/none',
+      LOG_LEVEL: 'silent',
+      // All that a client may meet with.
+      AUTH_MODE: 'jwt',
+      JWT_SECRET: 'not used: nobody calls this application',
+    }),
     false,
   );
   await app.init();

@@ -28,6 +28,9 @@ export class AppError extends Error {
   }
 }
 
+/** The code of a request that does not say who sends it. */
+export const TOKEN_MISSING = 'TOKEN_MISSING';
+
 /** A request that waited its time and was never begun. */
 export function timedOut(): AppError {
   return new AppError(

@@ -1,6 +1,7 @@
 import { Body, Controller, Get, Param, Post, Query, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { Access } from '../access/access.js';
 import { ApiErrors } from '../common/error-responses.js';
 import { parseInstant } from '../common/instant.js';
 import { AddConferenceDto, ConferenceAddedDto, ConferenceDto, ListConferencesDto } from './conference.dto.js';
@@ -15,6 +16,7 @@ export class ConferencesController {
   @ApiOperation({ summary: 'Add a conference', description: 'Publishes a conference with a limited number of slots.' })
   @ApiCreatedResponse({ type: ConferenceAddedDto, description: 'The conference was added.' })
   @ApiErrors({ 400: 'A field is wrong, or the conference exists.' }, true)
+  @Access('organizers')
   async add(@Body() { name, location, start, end, slots, topics }: AddConferenceDto): Promise<ConferenceAddedDto> {
     const [startsAt, endsAt] = [parseInstant(start) ?? NaN, parseInstant(end) ?? NaN];
     const added = await this.conferences.add({ name, location, startsAt, endsAt, slots, topics });
@@ -34,6 +36,7 @@ export class ConferencesController {
     headers: { Link: { description: 'Where the next page is', schema: { type: 'string' } } },
   })
   @ApiErrors({ 400: 'A parameter is wrong.' }, false)
+  @Access('open')
   async list(
     @Query() { topic, after, limit }: ListConferencesDto,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -58,6 +61,7 @@ export class ConferencesController {
   @ApiParam({ name: 'name', example: 'Systems Day' })
   @ApiOkResponse({ type: ConferenceDto, description: 'The conference.' })
   @ApiErrors({ 404: 'There is no such conference.' }, false)
+  @Access('open')
   get(@Param('name') name: string): Promise<ConferenceDto> {
     return this.conferences.get(name);
   }

@@ -14,6 +14,7 @@ describe('parseEnvironment', () => {
   it('has a default for everything', () => {
     expect(parseEnvironment({})).toEqual({
       http: { host: '127.0.0.1', port: 8080 },
+      auth: { mode: 'off' },
       database: { url: null, poolMax: 10, poolMinIdle: 2, pooler: 'none', runMigrations: true },
       broker: null,
       role: 'all',
@@ -97,8 +98,64 @@ describe('parseEnvironment', () => {
   });
 
   it('refuses the embedded database in production', () => {
-    expect(mistakesOf({ NODE_ENV: 'production' })[0]).toContain('DATABASE_URL');
-    expect(mistakesOf({ NODE_ENV: 'production', DATABASE_URL: 'postgres://u:p@db/booking' })).toEqual([]);
+    expect(mistakesOf({ NODE_ENV: 'production', AUTH_MODE: 'off' })[0]).toContain('DATABASE_URL');
+    const database = { DATABASE_URL: 'postgres://u:p@db/booking' };
+    expect(mistakesOf({ NODE_ENV: 'production', AUTH_MODE: 'off', ...database })).toEqual([]);
+  });
+
+  describe('of who may do what', () => {
+    const production = { NODE_ENV: 'production', DATABASE_URL: 'postgres://u:p@db/booking' };
+    const provider = {
+      AUTH_MODE: 'jwt',
+      JWT_JWKS_URL: 'https://identity.example/keys',
+      JWT_ISSUER: 'https://identity.example',
+      JWT_AUDIENCE: 'booking',
+    };
+    const secret = { AUTH_MODE: 'jwt', JWT_SECRET: '0123456789abcdef0123456789abcdef' };
+
+    it('reads an identity provider, and a shared secret', () => {
+      expect(parseEnvironment(provider).auth).toEqual({
+        mode: 'jwt',
+        keys: { jwksUrl: 'https://identity.example/keys' },
+        issuer: 'https://identity.example',
+        audience: 'booking',
+        roleClaim: 'role',
+      });
+      expect(parseEnvironment({ ...secret, JWT_ROLE_CLAIM: 'realm_access.roles' }).auth).toEqual({
+        mode: 'jwt',
+        keys: { secret: secret.JWT_SECRET },
+        issuer: null,
+        audience: null,
+        roleClaim: 'realm_access.roles',
+      });
+    });
+
+    it('must be told in production, to whoever serves', () => {
+      expect(mistakesOf(production)).toEqual([
+        expect.stringMatching(/^AUTH_MODE must be set when NODE_ENV is production/),
+      ]);
+      expect(mistakesOf({ ...production, WORKER_ONLY: 'true' })).toEqual([]);
+      expect(() => parseEnvironment(production, 'command')).not.toThrow();
+    });
+
+    it.each<[Record<string, string>, RegExp]>([
+      [{ AUTH_MODE: 'on' }, /^AUTH_MODE must be one of off, jwt/],
+      [{ AUTH_MODE: 'jwt' }, /^AUTH_MODE=jwt needs JWT_JWKS_URL, or JWT_SECRET$/],
+      [{ JWT_SECRET: secret.JWT_SECRET }, /^JWT_SECRET is set, and without AUTH_MODE nobody is asked for a token/],
+      [{ ...secret, JWT_SECRET: 'too short' }, /^JWT_SECRET must have at least 32 bytes/],
+      [{ ...provider, JWT_SECRET: secret.JWT_SECRET }, /^JWT_JWKS_URL and JWT_SECRET exclude each other/],
+      [{ ...provider, JWT_ISSUER: '' }, /^JWT_ISSUER and JWT_AUDIENCE must be set with JWT_JWKS_URL/],
+      [{ ...provider, JWT_JWKS_URL: 'identity.example' }, /^JWT_JWKS_URL must be a URL such as https:/],
+      [
+        { ...production, ...provider, JWT_JWKS_URL: 'http://identity.example/keys' },
+        /^JWT_JWKS_URL must begin with https: when NODE_ENV is production/,
+      ],
+    ])('refuses %j', (variables, mistake) => {
+      const mistakes = mistakesOf(variables);
+      expect(mistakes).toEqual([expect.stringMatching(mistake)]);
+      expect(mistakes.join()).not.toContain(secret.JWT_SECRET);
+      expect(mistakes.join()).not.toContain('too short');
+    });
   });
 
   it('does not migrate through a pooler, and refuses to', () => {

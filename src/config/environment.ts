@@ -1,6 +1,7 @@
 /** What the environment says, validated whole. Lengths carry their unit in the name. */
 export interface Environment {
   http: { host: string; port: number };
+  auth: Auth;
   database: {
     /** A `postgres://` URL; `null`: an embedded PostgreSQL in `.data/`. */
     url: string | null;
@@ -25,6 +26,20 @@ export interface Environment {
   logLevel: LogLevel;
 }
 
+/** Whether callers must say who they are, and by whose word they are believed. */
+export type Auth =
+  | { mode: 'off' }
+  | {
+      mode: 'jwt';
+      /** Of an identity provider, or a secret that is shared with whoever issues tokens. */
+      keys: { jwksUrl: string } | { secret: string };
+      /** What a token must say of who issued it, and for whom; `null`: nothing. */
+      issuer: string | null;
+      audience: string | null;
+      /** The claim that makes an organizer: its name, or the path to it with dots. */
+      roleClaim: string;
+    };
+
 /** `all`: API and timers; `api`: no timers, no sweep; `worker`: timers and sweep, and over HTTP only health. */
 export type Role = 'all' | 'api' | 'worker';
 
@@ -45,22 +60,32 @@ export class EnvironmentError extends Error {
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
+/** What the settings are for: an instance of the service, or a command that serves nobody. */
+export type Purpose = 'service' | 'command';
+
+/** The bytes that HS256 asks of its key. Source: RFC 7518, section 3.2 */
+const SECRET_BYTES_LEAST = 32;
+
 /**
  * Reads the service's settings from environment variables. An empty variable counts as one that is not set.
  * @throws EnvironmentError that names every mistake at once, never only the first
  */
-export function parseEnvironment(variables: Variables): Environment {
+export function parseEnvironment(variables: Variables, purpose: Purpose = 'service'): Environment {
   const read = new Reader(variables);
+  const isProduction = variables.NODE_ENV === 'production';
 
   const poolMax = read.number('DB_POOL_MAX_SIZE', { default: 10, min: 2, max: 200, integer: true });
   const pooler = read.oneOf('DB_POOLER', POOLERS, 'none');
   const sweepDefaults = read.isSet('SWEEP_INTERVAL_SECONDS') ? null : { intervalMs: 5_000, quickIntervalMs: 100 };
   const sweepMs = read.milliseconds('SWEEP_INTERVAL_SECONDS', { default: 5, min: 0.05, max: 3_600 });
+  const role = readRole(read);
   const environment: Environment = {
     http: {
       host: read.text('HOST', '127.0.0.1'),
       port: read.number('PORT', { default: 8080, min: 1, max: 65_535, integer: true }),
     },
+    // A worker serves no API: it asks nobody, and needs no keys.
+    auth: role === 'worker' ? { mode: 'off' } : readAuth(read, isProduction, purpose),
     database: {
       url: read.url('DATABASE_URL', ['postgres:', 'postgresql:']),
       poolMax,
@@ -74,7 +99,7 @@ export function parseEnvironment(variables: Variables): Environment {
       runMigrations: read.flag('RUN_MIGRATIONS', pooler === 'none'),
     },
     broker: readBroker(read),
-    role: readRole(read),
+    role,
     offers: {
       windowMs: read.milliseconds('CONFIRMATION_WINDOW_SECONDS', { default: 10, min: 0.1, max: 2_592_000 }),
       maxMissed: read.number('MAX_MISSED_OFFERS', { default: 0, min: 0, max: 1_000, integer: true }),
@@ -84,7 +109,7 @@ export function parseEnvironment(variables: Variables): Environment {
     shutdownDelayMs: read.milliseconds('SHUTDOWN_DELAY_SECONDS', { default: 0, min: 0, max: 60 }),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
   };
-  if (environment.database.url === null && variables.NODE_ENV === 'production') {
+  if (environment.database.url === null && isProduction) {
     read.mistakes.push(
       'DATABASE_URL must be set when NODE_ENV is production: the embedded database is for development',
     );
@@ -96,6 +121,45 @@ export function parseEnvironment(variables: Variables): Environment {
   }
   if (read.mistakes.length > 0) throw new EnvironmentError(read.mistakes);
   return environment;
+}
+
+function readAuth(read: Reader, isProduction: boolean, purpose: Purpose): Auth {
+  const mode = read.oneOf('AUTH_MODE', ['off', 'jwt'] as const, 'off');
+  const jwksUrl = read.url('JWT_JWKS_URL', ['https:', 'http:']);
+  const secret = read.secret('JWT_SECRET', SECRET_BYTES_LEAST);
+  const issuer = read.optional('JWT_ISSUER');
+  const audience = read.optional('JWT_AUDIENCE');
+  const roleClaim = read.text('JWT_ROLE_CLAIM', 'role');
+  if (purpose === 'service' && !read.isSet('AUTH_MODE')) {
+    const set = ['JWT_JWKS_URL', 'JWT_SECRET', 'JWT_ISSUER', 'JWT_AUDIENCE', 'JWT_ROLE_CLAIM'].find((name) =>
+      read.isSet(name),
+    );
+    if (isProduction) {
+      read.mistakes.push(
+        'AUTH_MODE must be set when NODE_ENV is production: jwt, or off behind a gateway that knows who is asking',
+      );
+    } else if (set !== undefined) {
+      read.mistakes.push(`${set} is set, and without AUTH_MODE nobody is asked for a token: set AUTH_MODE=jwt, or off`);
+    }
+  }
+  if (mode === 'off') return { mode };
+  if (jwksUrl !== null && secret !== null) {
+    read.mistakes.push('JWT_JWKS_URL and JWT_SECRET exclude each other: tokens are believed by the word of one');
+  }
+  if (jwksUrl?.startsWith('http:') === true && isProduction) {
+    read.mistakes.push(
+      'JWT_JWKS_URL must begin with https: when NODE_ENV is production: whoever answers it decides who gets in',
+    );
+  }
+  if (jwksUrl !== null && (issuer === null || audience === null)) {
+    read.mistakes.push(
+      'JWT_ISSUER and JWT_AUDIENCE must be set with JWT_JWKS_URL: a provider issues tokens for others, too',
+    );
+  }
+  if (purpose === 'service' && !read.isSet('JWT_JWKS_URL') && !read.isSet('JWT_SECRET')) {
+    read.mistakes.push('AUTH_MODE=jwt needs JWT_JWKS_URL, or JWT_SECRET');
+  }
+  return { mode, keys: jwksUrl === null ? { secret: secret ?? '' } : { jwksUrl }, issuer, audience, roleClaim };
 }
 
 function readRole(read: Reader): Role {
@@ -135,6 +199,19 @@ class Reader {
 
   text(name: string, otherwise: string): string {
     return this.value(name) ?? otherwise;
+  }
+
+  optional(name: string): string | null {
+    return this.value(name);
+  }
+
+  /** The value is never repeated in a mistake. */
+  secret(name: string, bytesLeast: number): string | null {
+    const text = this.value(name);
+    if (text !== null && Buffer.byteLength(text) < bytesLeast) {
+      this.mistakes.push(`${name} must have at least ${bytesLeast} bytes: make one with \`openssl rand -base64 32\``);
+    }
+    return text;
   }
 
   number(name: string, bounds: { default: number; min: number; max: number; integer?: boolean }): number {
@@ -184,7 +261,8 @@ class Reader {
       );
       return null;
     }
-    this.mistakes.push(`${name} must be a URL such as ${protocols[0] ?? ''}//user:password@host:port/name`);
+    const rest = protocols.includes('https:') ? 'host/path' : 'user:password@host:port/name';
+    this.mistakes.push(`${name} must be a URL such as ${protocols[0] ?? ''}//${rest}`);
     return null;
   }
 

@@ -1,6 +1,7 @@
 import { Controller, Get, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { Access } from '../access/access.js';
 import { ErrorDto } from '../common/error-responses.js';
 import { Database } from '../database/database.js';
 import { type BrokerState, TimerPublisher } from '../messaging/timer-publisher.js';
@@ -48,6 +49,7 @@ export class HealthController {
   @Get('live')
   @ApiOperation({ summary: 'Is the process alive?', description: 'Asks nobody else: whoever is dead does not answer.' })
   @ApiOkResponse({ type: LiveDto, description: 'It is.' })
+  @Access('open')
   live(): LiveDto {
     return { status: 'ok' };
   }
@@ -59,6 +61,7 @@ export class HealthController {
   })
   @ApiOkResponse({ type: ReadyDto, description: 'It may.' })
   @ApiResponse({ status: 503, type: NotReadyDto, description: 'Not now.' })
+  @Access('open')
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<ReadyDto | NotReadyDto> {
     const isDatabaseUp = this.drain.isDraining || (await this.database.isReady());
     const broker = this.publisher.state;

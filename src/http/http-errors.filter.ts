@@ -1,7 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { databaseUnavailable, isDatabaseAway, isTransient } from '../database/failures.js';
-import { AppError, type ErrorKind } from '../common/app-error.js';
+import { AppError, type ErrorKind, TOKEN_MISSING } from '../common/app-error.js';
 
 const STATUS: Record<ErrorKind, number> = {
   invalid: 400,
@@ -71,8 +71,15 @@ export function sendError(reply: FastifyReply, error: unknown, logger: Pick<Logg
     return;
   }
   if (known.kind === 'unavailable') void reply.header('Retry-After', String(RETRY_AFTER_SECONDS));
+  if (known.kind === 'unauthenticated') void reply.header('WWW-Authenticate', challengeOf(known));
   const { status, body } = errorAnswer(known);
   void reply.status(status).send(body);
+}
+
+/** What a token is asked for with. Source: RFC 6750, section 3 */
+function challengeOf({ code, message }: AppError): string {
+  const challenge = 'Bearer realm="conference-booking"';
+  return code === TOKEN_MISSING ? challenge : `${challenge}, error="invalid_token", error_description="${message}"`;
 }
 
 /** The status and the body that a failure is answered with. */

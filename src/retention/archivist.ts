@@ -19,9 +19,10 @@ const MOVE_TRANSITIONS = `
     DELETE FROM booking_transitions WHERE transition_id IN (
       SELECT transition_id FROM booking_transitions WHERE booking_id = ANY($1::bigint[])
       ORDER BY booking_id, transition_id LIMIT ${TRANSITIONS})
-    RETURNING transition_id, booking_id, from_status, to_status, reason, cause_booking_id, at
+    RETURNING transition_id, booking_id, from_status, to_status, reason, cause_booking_id, organizer_id, at
   ), written AS (
-    INSERT INTO archived_transitions (transition_id, booking_id, from_status, to_status, reason, cause_booking_id, at)
+    INSERT INTO archived_transitions (transition_id, booking_id, from_status, to_status, reason, cause_booking_id,
+      organizer_id, at)
     SELECT * FROM moved RETURNING 1
   )
   SELECT count(*)::int AS count FROM written`;

@@ -38,6 +38,10 @@ export class BookingTransition {
   @Column({ name: 'cause_booking_id', type: 'bigint', nullable: true, transformer: bigintAsNumber })
   causeBookingId!: number | null;
 
+  /** The organizer who took this step in the owner's place; null: nobody did. */
+  @Column({ name: 'organizer_id', type: 'text', nullable: true })
+  organizerId!: string | null;
+
   @Column({ type: 'timestamptz' })
   at!: Date;
 }

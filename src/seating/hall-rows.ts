@@ -218,6 +218,7 @@ export function writesOf(hall: Hall): (Statement<never> | null)[] {
     hall.transitions.map((transition) => transition.reason),
     hall.transitions.map((transition) => transition.causeBookingId),
     instant(hall.now),
+    hall.transitions.map((transition) => transition.organizerId),
   ]);
   return [update, write];
 }

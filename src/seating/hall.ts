@@ -117,7 +117,12 @@ export class Hall {
   }
 
   /** A new booking takes a free slot, or the last place in the line. */
-  begin(conference: ConferenceSeats, userId: string, status: 'CONFIRMED' | 'WAITLISTED'): Seat {
+  begin(
+    conference: ConferenceSeats,
+    userId: string,
+    status: 'CONFIRMED' | 'WAITLISTED',
+    { organizerId }: { organizerId?: string | undefined } = {},
+  ): Seat {
     const bookingId = this.bookingIds.pop();
     if (bookingId === undefined) throw new Error('More bookings were made than commands asked for');
     const seat: Seat = {
@@ -136,7 +141,7 @@ export class Hall {
     this.admit(seat);
     this.created.add(seat);
     this.enter(conference, seat, null);
-    this.record(seat, null, status === 'CONFIRMED' ? 'booked' : 'joined_waitlist', null);
+    this.record(seat, null, status === 'CONFIRMED' ? 'booked' : 'joined_waitlist', { organizerId });
     return seat;
   }
 
@@ -145,7 +150,7 @@ export class Hall {
     seat: Seat,
     to: BookingStatus,
     reason: TransitionReason,
-    more: { deadline?: Instant; causeBookingId?: number } = {},
+    more: { deadline?: Instant; causeBookingId?: number; organizerId?: string | undefined } = {},
   ): void {
     const conference = this.conference(seat.conferenceId);
     const from = seat.status;
@@ -153,7 +158,7 @@ export class Hall {
     seat.status = to;
     this.enter(conference, seat, more.deadline ?? null);
     if (!this.created.has(seat)) this.changed.add(seat);
-    this.record(seat, from, reason, more.causeBookingId ?? null);
+    this.record(seat, from, reason, more);
   }
 
   closeWaitlist(conference: ConferenceSeats): void {
@@ -186,13 +191,20 @@ export class Hall {
     this.touched.add(conference);
   }
 
-  private record(seat: Seat, fromStatus: BookingStatus | null, reason: TransitionReason, cause: number | null): void {
+  private record(
+    { bookingId, status: toStatus, userId }: Seat,
+    fromStatus: BookingStatus | null,
+    reason: TransitionReason,
+    { causeBookingId, organizerId }: { causeBookingId?: number; organizerId?: string | undefined },
+  ): void {
     this.transitions.push({
-      bookingId: seat.bookingId,
+      bookingId,
       fromStatus,
-      toStatus: seat.status,
+      toStatus,
       reason,
-      causeBookingId: cause,
+      causeBookingId: causeBookingId ?? null,
+      // Organizers who act for themselves do what any owner does.
+      organizerId: organizerId === undefined || organizerId === userId ? null : organizerId,
     });
   }
 

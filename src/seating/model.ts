@@ -64,6 +64,8 @@ export interface Transition {
   toStatus: BookingStatus;
   reason: TransitionReason;
   causeBookingId: number | null;
+  /** The organizer who took it in the owner's place; null: nobody did. */
+  organizerId: string | null;
 }
 
 export interface OfferPolicy {
@@ -72,11 +74,11 @@ export interface OfferPolicy {
   maxMissed: number;
 }
 
-/** What the box office can be asked to do. */
+/** What the box office can be asked to do. `organizerId`: an organizer asks, for themselves or in the owner's place. */
 export type Command =
-  | { kind: 'book'; userId: string; conferenceName: string }
+  | { kind: 'book'; userId: string; conferenceName: string; organizerId?: string }
   | { kind: 'confirm'; bookingId: number; userId: string }
-  | { kind: 'cancel'; bookingId: number; userId: string | null }
+  | { kind: 'cancel'; bookingId: number; userId: string | null; organizerId?: string }
   | TimerCommand;
 
 /** What a person asks for, and waits for the answer. */

@@ -9,18 +9,18 @@ import { REFUSALS } from './refusals.js';
 export function decide(hall: Hall, command: Command): Outcome {
   switch (command.kind) {
     case 'book':
-      return book(hall, command.userId, command.conferenceName);
+      return book(hall, command);
     case 'confirm':
       return confirm(hall, command.bookingId, command.userId);
     case 'cancel':
-      return cancel(hall, command.bookingId, command.userId);
+      return cancel(hall, command);
     case 'expire':
     case 'start':
       return lookAt(hall, hall.findConferenceById(command.conferenceId), command.kind);
   }
 }
 
-function book(hall: Hall, userId: string, conferenceName: string): Outcome {
+function book(hall: Hall, { userId, conferenceName, organizerId }: Extract<Command, { kind: 'book' }>): Outcome {
   const active = hall.findActiveSeats(userId);
   if (active === null) return refused(REFUSALS.userNotFound);
   const conference = hall.findConference(conferenceName);
@@ -31,7 +31,7 @@ function book(hall: Hall, userId: string, conferenceName: string): Outcome {
 
   // A free slot implies that nobody waits: whoever freed it would have been made to offer it.
   const status = conference.availableSlots > 0 ? 'CONFIRMED' : 'WAITLISTED';
-  const seat = hall.begin(conference, userId, status);
+  const seat = hall.begin(conference, userId, status, { organizerId });
   return {
     kind: 'booked',
     bookingId: seat.bookingId,
@@ -51,7 +51,7 @@ function confirm(hall: Hall, bookingId: number, userId: string): Outcome {
   return { kind: 'confirmed' };
 }
 
-function cancel(hall: Hall, bookingId: number, userId: string | null): Outcome {
+function cancel(hall: Hall, { bookingId, userId, organizerId }: Extract<Command, { kind: 'cancel' }>): Outcome {
   const seat = hall.findSeat(bookingId);
   if (seat === null) {
     return refuseArchived(hall, bookingId, userId, (status) =>
@@ -60,7 +60,7 @@ function cancel(hall: Hall, bookingId: number, userId: string | null): Outcome {
   }
   if (userId !== null && seat.userId !== userId) return refused(REFUSALS.notOwner);
   if (seat.status === 'CANCELED') return refused(REFUSALS.alreadyCanceled);
-  hall.move(seat, 'CANCELED', seat.status === 'ConfirmationPending' ? 'declined' : 'canceled');
+  hall.move(seat, 'CANCELED', seat.status === 'ConfirmationPending' ? 'declined' : 'canceled', { organizerId });
   offerFreeSlots(hall, hall.conference(seat.conferenceId), seat);
   return { kind: 'canceled' };
 }

@@ -116,10 +116,10 @@ export const WRITE_NEW = `
       AS w(conference_id, available, held, waitlisted, last_ticket, closed_at)
     WHERE c.conference_id = w.conference_id
   )
-  INSERT INTO booking_transitions (booking_id, from_status, to_status, reason, cause_booking_id, at)
-  SELECT w.booking_id, w.from_status, w.to_status, w.reason, w.cause, $20
-  FROM unnest($15::bigint[], $16::booking_status[], $17::booking_status[], $18::text[], $19::bigint[])
-    WITH ORDINALITY AS w(booking_id, from_status, to_status, reason, cause, step)
+  INSERT INTO booking_transitions (booking_id, from_status, to_status, reason, cause_booking_id, organizer_id, at)
+  SELECT w.booking_id, w.from_status, w.to_status, w.reason, w.cause, w.organizer, $20
+  FROM unnest($15::bigint[], $16::booking_status[], $17::booking_status[], $18::text[], $19::bigint[], $21::text[])
+    WITH ORDINALITY AS w(booking_id, from_status, to_status, reason, cause, organizer, step)
   ORDER BY w.step`;
 
 /** Those of the keys $2 of routes $1 that nobody else has in work: locked until the end of the transaction. */

@@ -25,7 +25,7 @@ function parseOptions(args: string[]): Options {
 }
 
 async function audit({ graceSeconds }: Options): Promise<number> {
-  const database = await openDatabase(loadEnvironment(), { log: console.error, migrate: false });
+  const database = await openDatabase(loadEnvironment('command'), { log: console.error, migrate: false });
   try {
     const { findings, size } = await inSnapshot(database.dataSource, async (query) => ({
       size: await measure(query),

@@ -26,7 +26,7 @@ const SOME_BOOKINGS = `
 
 const SOME_TRANSITIONS = `
   SELECT 'transition' AS kind, booking_id::float8 AS booking_id, transition_id::float8 AS transition_id,
-    from_status, to_status, reason, cause_booking_id::float8 AS cause_booking_id, at
+    from_status, to_status, reason, cause_booking_id::float8 AS cause_booking_id, organizer_id, at
   FROM archived_transitions WHERE booking_id = ANY($1::bigint[]) AND (booking_id, transition_id) > ($2, $3)
   ORDER BY booking_id, transition_id LIMIT ${TRANSITIONS}`;
 

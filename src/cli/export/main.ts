@@ -45,7 +45,7 @@ function write(lines: string[]): Promise<void> {
 async function run({ before, isDeleting }: Options): Promise<number> {
   // Each write is told of it.
   process.stdout.on('error', () => undefined);
-  const database = await openDatabase(loadEnvironment(), { log: console.error, migrate: false });
+  const database = await openDatabase(loadEnvironment('command'), { log: console.error, migrate: false });
   try {
     const { bookings, transitions } = await exportArchive(database.dataSource, { before, isDeleting, write });
     console.error(

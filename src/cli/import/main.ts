@@ -12,7 +12,7 @@ import { ALREADY_IMPORTED, draftConferences, type Draft } from './plan.js';
 import { readSchedule } from './schedule-reader.js';
 
 async function importSchedule({ file, startsOn, slots }: ImportOptions): Promise<number> {
-  const environment = loadEnvironment();
+  const environment = loadEnvironment('command');
   const drafts = draftConferences(await readSchedule(file), startsOn);
   const database = await openDatabase(environment, { log: console.error, migrate: environment.database.runMigrations });
   try {

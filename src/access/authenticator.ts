@@ -1,0 +1,167 @@
+import { Logger } from '@nestjs/common';
+import type { FastifyInstance } from 'fastify';
+import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from 'jose';
+import { AppError, TOKEN_MISSING } from '../common/app-error.js';
+import { USER_ID } from '../common/text.js';
+import type { Auth } from '../config/environment.js';
+import { ANYBODY, type Caller } from './caller.js';
+import { hasRole, ORGANIZER } from './roles.js';
+
+/** Of two clocks that are compared in seconds. */
+const CLOCK_TOLERANCE_S = 5;
+/** Whoever holds the private key signs with one of these; a shared secret is for HS256 alone. */
+const SIGNATURES = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'];
+const BEARER = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i;
+
+/** A token that was checked counts for so long, ms, without another check: a key that is withdrawn counts no longer. */
+const CHECKED_FOR_MS = 60_000;
+const CHECKED_MOST = 20_000;
+/** Longer ones are checked each time. */
+const CHECKED_LENGTH_MOST = 2_048;
+
+type Check = (token: string) => Promise<JWTPayload>;
+
+interface Checked {
+  caller: Caller;
+  /** By `Date.now()`, as tokens expire by it. */
+  until: number;
+}
+
+/** Finds out who sends a request, by the token that it bears. */
+export class Authenticator {
+  private readonly logger = new Logger(Authenticator.name);
+  private readonly check: Check | null;
+  private readonly isRemote: boolean;
+  private readonly checked = new Map<string, Checked>();
+  private isProviderAway = false;
+
+  constructor(private readonly auth: Auth) {
+    this.check = auth.mode === 'off' ? null : checkOf(auth);
+    this.isRemote = auth.mode === 'jwt' && 'jwksUrl' in auth.keys;
+  }
+
+  /** Who bears this `Authorization` header. At once where its token was checked a moment ago. Never rejects. */
+  identify(authorization: string | undefined): Caller | Promise<Caller> {
+    if (this.check === null) return ANYBODY;
+    if (authorization === undefined) return { kind: 'unknown', reason: tokenMissing() };
+    const token = BEARER.exec(authorization)?.[1];
+    if (token === undefined) return { kind: 'unknown', reason: tokenInvalid('it is not sent as Bearer <token>') };
+    const known = this.checked.get(token);
+    return known !== undefined && known.until > Date.now() ? known.caller : this.examine(token, this.check);
+  }
+
+  private async examine(token: string, check: Check): Promise<Caller> {
+    try {
+      const claims = await check(token);
+      if (this.isProviderAway) this.logger.log('The keys of the identity provider can be read again');
+      this.isProviderAway = false;
+      const caller = this.callerOf(claims);
+      if (caller.kind !== 'unknown') this.remember(token, caller, claims.exp ?? 0);
+      return caller;
+    } catch (error) {
+      return { kind: 'unknown', reason: this.reasonOf(error) };
+    }
+  }
+
+  private callerOf(claims: JWTPayload): Caller {
+    const { sub = '' } = claims;
+    if (!USER_ID.test(sub)) {
+      return { kind: 'unknown', reason: tokenInvalid('its sub is no user_id of 1 to 255 ASCII letters and digits') };
+    }
+    const isOrganizer = this.auth.mode === 'jwt' && hasRole(claims, this.auth.roleClaim, ORGANIZER);
+    return { kind: isOrganizer ? 'organizer' : 'attendee', userId: sub };
+  }
+
+  private remember(token: string, caller: Caller, expiresAt: number): void {
+    if (token.length > CHECKED_LENGTH_MOST) return;
+    // The oldest goes: it was checked longest ago.
+    for (const oldest of this.checked.keys()) {
+      if (this.checked.size < CHECKED_MOST) break;
+      this.checked.delete(oldest);
+    }
+    this.checked.delete(token);
+    const until = Math.min(Date.now() + CHECKED_FOR_MS, (expiresAt + CLOCK_TOLERANCE_S) * 1_000);
+    this.checked.set(token, { caller, until });
+  }
+
+  private reasonOf(error: unknown): AppError {
+    if (error instanceof errors.JWTExpired) {
+      return new AppError('unauthenticated', 'TOKEN_EXPIRED', 'The token has expired: get a new one');
+    }
+    if (error instanceof errors.JWTClaimValidationFailed) {
+      return tokenInvalid(`its ${error.claim} ${error.reason === 'missing' ? 'is missing' : 'is not the right one'}`);
+    }
+    if (this.isRemote && isProviderAway(error)) {
+      if (!this.isProviderAway) this.logger.error(`The keys of the identity provider cannot be read: ${String(error)}`);
+      this.isProviderAway = true;
+      return new AppError(
+        'unavailable',
+        'IDENTITY_PROVIDER_UNAVAILABLE',
+        'Tokens cannot be checked at the moment: try again shortly',
+      );
+    }
+    return tokenInvalid('its form or its signature is not right');
+  }
+}
+
+/** Has every request know its caller before anything else looks at it. */
+export function identifyCallers(fastify: FastifyInstance, auth: Auth): void {
+  const authenticator = new Authenticator(auth);
+  fastify.decorateRequest('caller');
+  fastify.addHook('onRequest', (request, _reply, done) => {
+    const caller = authenticator.identify(request.headers.authorization);
+    if (caller instanceof Promise) {
+      void caller.then((known) => {
+        request.caller = known;
+        done();
+      });
+    } else {
+      request.caller = caller;
+      done();
+    }
+  });
+}
+
+function checkOf(auth: Extract<Auth, { mode: 'jwt' }>): Check {
+  const options: JWTVerifyOptions = {
+    requiredClaims: ['exp', 'sub'],
+    clockTolerance: CLOCK_TOLERANCE_S,
+    ...(auth.issuer === null ? {} : { issuer: auth.issuer }),
+    ...(auth.audience === null ? {} : { audience: auth.audience }),
+  };
+  if ('jwksUrl' in auth.keys) {
+    const keys = createRemoteJWKSet(new URL(auth.keys.jwksUrl));
+    return async (token) => (await jwtVerify(token, keys, { ...options, algorithms: SIGNATURES })).payload;
+  }
+  // Made once: from its bytes it would be made for each token, at twice the cost.
+  const secret = crypto.subtle.importKey(
+    'raw',
+    new TextEncoder().encode(auth.keys.secret),
+    { name: 'HMAC', hash: 'SHA-256' },
+    false,
+    ['verify'],
+  );
+  return async (token) => (await jwtVerify(token, await secret, { ...options, algorithms: ['HS256'] })).payload;
+}
+
+/** Whatever is not about the token is about the keys: they could not be fetched, or are no keys. */
+function isProviderAway(error: unknown): boolean {
+  return (
+    !(error instanceof errors.JOSEError) ||
+    error instanceof errors.JWKSTimeout ||
+    error instanceof errors.JWKSInvalid ||
+    error.code === errors.JOSEError.code
+  );
+}
+
+function tokenMissing(): AppError {
+  return new AppError(
+    'unauthenticated',
+    TOKEN_MISSING,
+    'Say who you are: send a token as Authorization: Bearer <token>',
+  );
+}
+
+function tokenInvalid(why: string): AppError {
+  return new AppError('unauthenticated', 'TOKEN_INVALID', `The token is not accepted, ${why}: get a new one`);
+}
