@@ -44,7 +44,7 @@ export class Bench {
   /** An instance of the service as it runs in production, in every role, on a new database. */
   async openService(env: Record<string, string> = {}): Promise<Service> {
     const { url } = await this.ground.broker;
-    const house = await this.ground.openHouse({ NODE_ENV: 'production', RABBITMQ_URL: url, ...env });
+    const house = await this.ground.openHouse({ NODE_ENV: 'production', AUTH_MODE: 'off', RABBITMQ_URL: url, ...env });
     return { house, ports: [house.instance.port], query: (sql, parameters) => house.query(sql, parameters) };
   }
 

@@ -83,6 +83,9 @@ export type Reply<T> = { ok: true; body: T; answer: Answer } | { ok: false; answ
 export class ServiceUnreachable extends CannotRun {}
 
 const ANSWER_TIMEOUT_MS = 30_000;
+const UNAUTHENTICATED = 401;
+const ASKS_FOR_TOKENS =
+  'The service asks its callers for tokens, and this command has none: start one with AUTH_MODE=off for it.';
 /** Pages as large as the service allows. */
 const PAGE_LIMIT = 100;
 const PIECE_BYTES = 16_384;
@@ -234,6 +237,7 @@ export class ApiClient {
   /** The cast is the contract's word: the scenarios are what checks it. */
   private async typed<T>(success: number, method: string, path: string, body?: unknown): Promise<Reply<T>> {
     const answer = await this.send(method, path, body);
+    if (answer.status === UNAUTHENTICATED) throw new CannotRun(ASKS_FOR_TOKENS);
     return answer.status === success ? { ok: true, body: answer.body as T, answer } : { ok: false, answer };
   }
 

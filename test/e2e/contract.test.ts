@@ -468,7 +468,7 @@ describe('the contract over HTTP', () => {
         reason: string,
         message: unknown,
         cause_booking_id: number | null = null,
-      ): object => ({ at, from_status, to_status, reason, cause_booking_id, message });
+      ): object => ({ at, from_status, to_status, reason, cause_booking_id, organizer_id: null, message });
       expect(await get(`/booking/${first}/history`)).toEqual([
         200,
         [

@@ -161,7 +161,7 @@ describe('roles', () => {
       { PORT: '0', LOG_LEVEL: 'loud', RABBITMQ_URL: 'http://guest:hush@rabbit', WORKER_ONLY: 'true', ...apiOnly },
       ['PORT', 'LOG_LEVEL', 'RABBITMQ_URL', 'WORKER_ONLY'],
     ],
-    ['an embedded database in production', { NODE_ENV: 'production' }, ['DATABASE_URL']],
+    ['neither a database nor who may do what in production', { NODE_ENV: 'production' }, ['AUTH_MODE', 'DATABASE_URL']],
   ])('refuse an environment that is not valid: %s', async (_what, env, names) => {
     const { code, output } = await runCommand('main', [], env);
     expect(code).toBe(1);
