@@ -8,6 +8,7 @@ export const PARTS = [
   'rush',
   'long-line',
   'two-instances',
+  'guarded',
   'start',
   'cancel',
   'offers',

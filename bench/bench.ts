@@ -1,6 +1,10 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { mintToken } from '../src/cli/token/mint.js';
+import { parseEnvironment } from '../src/config/environment.js';
+import { findFreePort } from '../src/database/postgres-server.js';
 import type { Ground, Server } from '../test/figures/ground.js';
 import { type House, openDatabase } from '../test/figures/house.js';
 import type { BenchOptions } from './arguments.js';
@@ -17,6 +21,8 @@ export interface Side {
   /** Where it listens on 127.0.0.1. */
   ports: readonly number[];
   query: Query;
+  /** The token that a user, or an organizer, sends; where nobody is asked for one there is none. */
+  sign?: (userId: string, role?: 'organizer') => Promise<string>;
 }
 
 export interface Service extends Side {
@@ -46,6 +52,20 @@ export class Bench {
     const { url } = await this.ground.broker;
     const house = await this.ground.openHouse({ NODE_ENV: 'production', AUTH_MODE: 'off', RABBITMQ_URL: url, ...env });
     return { house, ports: [house.instance.port], query: (sql, parameters) => house.query(sql, parameters) };
+  }
+
+  /** The same with all that guards it, set so that nobody is refused: tokens, limits, a cap on bookings; and with metrics. */
+  async openGuardedService(): Promise<Service> {
+    const auth = { AUTH_MODE: 'jwt', JWT_SECRET: randomBytes(32).toString('base64') };
+    const service = await this.openService({
+      ...auth,
+      RATE_LIMIT_PER_MINUTE: '100000',
+      MAX_ACTIVE_BOOKINGS_PER_USER: '100',
+      METRICS_PORT: String(await findFreePort()),
+    });
+    const settings = parseEnvironment(auth).auth;
+    const sign: Side['sign'] = (sub, role) => mintToken(settings, { sub, role: role ?? null, ttlSeconds: 3_600 });
+    return { ...service, sign };
   }
 
   /** Bare servers, a process for each of these modes, on one new database. */

@@ -33,7 +33,19 @@ export async function bookAt(
   const requests = Array.from({ length: count }, (_, index) =>
     booking(`${tag}u${index + 1}`, `${prefix} ${(index % conferences) + 1}`),
   );
-  return load.run({ ports: side.ports, connections, seconds, requests });
+  return load.run({ ports: side.ports, connections, seconds, requests: await signed(side, requests) });
+}
+
+/** With the token of the user whom each names, or else of an organizer, where tokens are asked for. */
+function signed({ sign }: Side, requests: PlannedRequest[]): Promise<PlannedRequest[]> | PlannedRequest[] {
+  if (sign === undefined) return requests;
+  const organizer = sign('organizer', 'organizer');
+  return Promise.all(
+    requests.map(async (request) => {
+      const user = (request.body as { user_id?: string } | undefined)?.user_id;
+      return { ...request, token: await (user === undefined ? organizer : sign(user)) };
+    }),
+  );
 }
 
 export function booking(userId: string, conference: string): PlannedRequest {
@@ -41,7 +53,7 @@ export function booking(userId: string, conference: string): PlannedRequest {
 }
 
 /** A run in which every request registers another user. */
-export function register(
+export async function register(
   load: LoadGenerator,
   side: Side,
   { tag, seconds }: Turn,
@@ -50,11 +62,11 @@ export function register(
   const requests = Array.from({ length: seconds * MOST_PER_SECOND }, (_, index): PlannedRequest => {
     return { method: 'POST', path: '/user', body: { user_id: `${tag}u${index + 1}`, topics: ['databases'] } };
   });
-  return load.run({ ports: side.ports, connections, seconds, requests });
+  return load.run({ ports: side.ports, connections, seconds, requests: await signed(side, requests) });
 }
 
 /** A run that looks up the bookings 1 to `bookings`, each as often as the others, in no order that a cache would like. */
-export function lookUp(
+export async function lookUp(
   load: LoadGenerator,
   side: Side,
   { seconds }: Pick<Turn, 'seconds'>,
@@ -65,5 +77,11 @@ export function lookUp(
   const requests = Array.from({ length: bookings }, (_, index): PlannedRequest => {
     return { method: 'GET', path: `/booking/${((index * stride) % bookings) + 1}` };
   });
-  return load.run({ ports: side.ports, connections, seconds, requests, isRepeated: true });
+  return load.run({
+    ports: side.ports,
+    connections,
+    seconds,
+    requests: await signed(side, requests),
+    isRepeated: true,
+  });
 }

@@ -9,6 +9,7 @@ import { renderChart } from './chart.js';
 import { LoadGenerator } from './load/load-generator.js';
 import { describeMachine, type Machine } from './machine.js';
 import { measureCold, measureHot, measureLongLine, measureRegister, measureTwoInstances } from './parts/booking.js';
+import { measureGuarded } from './parts/guarded.js';
 import { measureCancel, measureStart } from './parts/life.js';
 import { measureOffers } from './parts/offers.js';
 import { measureReads } from './parts/reads.js';
@@ -26,6 +27,7 @@ const MEASURES: Record<PartName, (bench: Bench) => Promise<Row[]>> = {
   rush: measureRush,
   'long-line': measureLongLine,
   'two-instances': measureTwoInstances,
+  guarded: measureGuarded,
   start: measureStart,
   cancel: measureCancel,
   offers: measureOffers,

@@ -3,6 +3,8 @@ export interface PlannedRequest {
   method: 'GET' | 'POST';
   path: string;
   body?: object;
+  /** Sent as `Authorization: Bearer`. */
+  token?: string;
 }
 
 export interface Job {

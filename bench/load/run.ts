@@ -3,8 +3,9 @@ import { Connection } from './connection.js';
 import type { Job, LoadResult, PlannedRequest } from './job.js';
 
 /** Requests as they go over the wire. */
-function toBytes({ method, path, body }: PlannedRequest): Buffer {
-  const head = `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n`;
+function toBytes({ method, path, body, token }: PlannedRequest): Buffer {
+  const authorization = token === undefined ? '' : `Authorization: Bearer ${token}\r\n`;
+  const head = `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${authorization}`;
   if (body === undefined) return Buffer.from(`${head}\r\n`);
   const text = JSON.stringify(body);
   const headers = `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n`;
