@@ -13,8 +13,8 @@ const CLOCK_TOLERANCE_S = 5;
 const SIGNATURES = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'];
 const BEARER = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i;
 
-/** A token that was checked counts for so long, ms, without another check: a key that is withdrawn counts no longer. */
-const CHECKED_FOR_MS = 60_000;
+/** A token that was checked counts for so long, ms, without another check, as the keys of a provider are kept for so long. */
+const CHECKED_FOR_MS = 600_000;
 const CHECKED_MOST = 20_000;
 /** Longer ones are checked each time. */
 const CHECKED_LENGTH_MOST = 2_048;
@@ -130,7 +130,7 @@ function checkOf(auth: Extract<Auth, { mode: 'jwt' }>): Check {
     ...(auth.audience === null ? {} : { audience: auth.audience }),
   };
   if ('jwksUrl' in auth.keys) {
-    const keys = createRemoteJWKSet(new URL(auth.keys.jwksUrl));
+    const keys = createRemoteJWKSet(new URL(auth.keys.jwksUrl), { cacheMaxAge: CHECKED_FOR_MS });
     return async (token) => (await jwtVerify(token, keys, { ...options, algorithms: SIGNATURES })).payload;
   }
   // Made once: from its bytes it would be made for each token, at twice the cost.
