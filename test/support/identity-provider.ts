@@ -19,7 +19,7 @@ export interface Claims {
 export function claimsOf({ expiresIn = 600, ...claims }: Claims): JWTPayload {
   const exp = expiresIn === null ? null : Math.floor(Date.now() / 1_000) + expiresIn;
   const all = { sub: 'ada1', iss: ISSUER, aud: AUDIENCE, ...claims, exp };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null)) as JWTPayload;
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null));
 }
 
 /** A token signed with a shared secret. */
