@@ -410,6 +410,43 @@ describe('the rules', () => {
   });
 });
 
+describe('an organizer', () => {
+  const store = new Store([1, 1, 1], { windowMs: MINUTE, maxMissed: 0 }, 10);
+  const told = (...commands: Command[]): unknown[] => {
+    const before = store.transitions.length;
+    store.carryOut(commands);
+    return store.transitions
+      .slice(before)
+      .map(({ bookingId, reason, organizerId }) => [bookingId, reason, organizerId ?? 'nobody else']);
+  };
+
+  it('is written down with what they do in the place of others, and with nothing else', () => {
+    const book = (userId: string, organizerId?: string): Command => ({
+      kind: 'book',
+      userId,
+      conferenceName: 'Alpha',
+      ...(organizerId === undefined ? {} : { organizerId }),
+    });
+    expect(told(book('ada', 'fritz'), book('fritz', 'fritz'), book('bob', 'fritz'))).toEqual([
+      [1, 'booked', 'fritz'],
+      [2, 'joined_waitlist', 'nobody else'],
+      [3, 'joined_waitlist', 'fritz'],
+    ]);
+    // Whom a slot is offered to, the rules say.
+    expect(told({ kind: 'cancel', bookingId: 1, userId: null, organizerId: 'fritz' })).toEqual([
+      [1, 'canceled', 'fritz'],
+      [2, 'offered', 'nobody else'],
+    ]);
+    expect(told({ kind: 'cancel', bookingId: 2, userId: null, organizerId: 'fritz' })).toEqual([
+      [2, 'declined', 'nobody else'],
+      [3, 'offered', 'nobody else'],
+    ]);
+    expect(told({ kind: 'cancel', bookingId: 3, userId: 'bob', organizerId: 'fritz' })).toEqual([
+      [3, 'declined', 'fritz'],
+    ]);
+  });
+});
+
 describe('a booking in the archive', () => {
   const hall = new Hall({
     now: 0,

@@ -184,6 +184,17 @@ describe('retention', () => {
     expect(await isArchived(conferenceId)).toBe(true);
   });
 
+  it('keeps who acted in the place of an owner', async () => {
+    await addPast('Acted', DAYS + 1);
+    await backstage.query(`UPDATE booking_transitions SET organizer_id = 'cleo9' WHERE reason = 'booked'`);
+    await moveAll(await openArchivist());
+    const kept = await backstage.query(
+      'SELECT DISTINCT reason, organizer_id FROM archived_transitions ORDER BY reason',
+    );
+    expect(kept).toContainEqual({ reason: 'booked', organizer_id: 'cleo9' });
+    expect(kept.filter(({ organizer_id }) => organizer_id !== null)).toHaveLength(1);
+  });
+
   it('goes back into the live tables when its migration is taken back', async () => {
     await addPast('Back', DAYS + 1);
     const before = await archivedState(backstage);
