@@ -6,7 +6,7 @@ const layers = [
   ['access', 'http', 'messaging'],
   ['users', 'conferences'],
   ['seating'],
-  ['bookings', 'waitlist', 'retention'],
+  ['bookings', 'waitlist', 'retention', 'metrics'],
 ];
 
 /** What a layer must not import: the layers above it, the commands, and what puts them together. */
@@ -31,6 +31,18 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/config/environment\\.ts$' },
       to: { path: '.' },
+    },
+    {
+      name: 'only-metrics-know-prometheus',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/metrics/' },
+      to: { path: 'node_modules/prom-client/' },
+    },
+    {
+      name: 'metrics-are-loaded-where-asked-for',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/metrics/' },
+      to: { path: '^src/metrics/', dynamic: false },
     },
     { name: 'nothing-from-tests', severity: 'error', from: { path: '^(src|migrations)/' }, to: { path: '^test/' } },
     {

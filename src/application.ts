@@ -13,7 +13,10 @@ import { validationPipe } from './common/validation.js';
 import type { Environment } from './config/environment.js';
 import { Drain } from './health/drain.js';
 import { connectTimers } from './messaging/messaging.module.js';
+import { TimerPublisher } from './messaging/timer-publisher.js';
+import { TimerServer } from './messaging/timer-server.js';
 import { serveDocs } from './openapi.js';
+import { BoxOffice } from './seating/box-office.js';
 
 /** A path holds a name of up to 255 characters, each percent-encoded. */
 const PARAMETER_MOST = 3 * 255;
@@ -86,5 +89,15 @@ export async function createApplication(
   app.useGlobalPipes(validationPipe);
   if (environment.role !== 'worker') serveDocs(app);
   connectTimers(app);
+  if (environment.metrics !== null) {
+    // Loaded only where somebody asks for them.
+    const { serveMetrics } = await import('./metrics/metrics.js');
+    serveMetrics(fastify, environment, {
+      boxOffice: app.get(BoxOffice),
+      database: app.get(Database),
+      publisher: app.get(TimerPublisher),
+      timerServer: app.get<TimerServer | null>(TimerServer),
+    });
+  }
   return app;
 }

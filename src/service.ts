@@ -117,10 +117,14 @@ async function stop(
 }
 
 /** What went wrong at the start, for whoever started it. */
-function sentenceOf(error: unknown, { http: { host, port } }: Environment): string {
+function sentenceOf(error: unknown, { http, metrics }: Environment): string {
+  const { host } = http;
   const code = error instanceof Error && 'code' in error ? error.code : '';
-  if (code === 'EADDRINUSE') return `Port ${port} on ${host} is in use: stop what uses it, or set PORT to another one`;
-  if (code === 'EACCES') return `Port ${port} on ${host} may not be used by this user: set PORT to one above 1023`;
+  const isOfMetrics = error instanceof Error && 'port' in error && error.port === metrics?.port;
+  const [name, port] = isOfMetrics ? ['METRICS_PORT', metrics?.port] : ['PORT', http.port];
+  if (code === 'EADDRINUSE')
+    return `Port ${port} on ${host} is in use: stop what uses it, or set ${name} to another one`;
+  if (code === 'EACCES') return `Port ${port} on ${host} may not be used by this user: set ${name} to one above 1023`;
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
     return `HOST ${host} is no address of this machine: set HOST to one`;
   return error instanceof Error ? error.message : String(error);

@@ -24,6 +24,8 @@ export interface Environment {
   retentionDays: number;
   shutdownDelayMs: number;
   logLevel: LogLevel;
+  /** Where metrics are told: on a port of their own, to whoever has the token, or both; `null`: nowhere. */
+  metrics: { port: number | null; token: string | null } | null;
 }
 
 /** Whether callers must say who they are, and by whose word they are believed. */
@@ -108,7 +110,11 @@ export function parseEnvironment(variables: Variables, purpose: Purpose = 'servi
     retentionDays: read.number('RETENTION_DAYS', { default: 0, min: 0, max: 36_500, integer: true }),
     shutdownDelayMs: read.milliseconds('SHUTDOWN_DELAY_SECONDS', { default: 0, min: 0, max: 60 }),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
+    metrics: readMetrics(read),
   };
+  if (environment.metrics?.port === environment.http.port) {
+    read.mistakes.push('METRICS_PORT must differ from PORT: on that one, METRICS_TOKEN is what guards the metrics');
+  }
   if (environment.database.url === null && isProduction) {
     read.mistakes.push(
       'DATABASE_URL must be set when NODE_ENV is production: the embedded database is for development',
@@ -187,6 +193,12 @@ function readBroker(read: Reader): Environment['broker'] {
   return url === null ? null : { url, queuePrefix: queuePrefix ?? 'booking', queueType };
 }
 
+function readMetrics(read: Reader): Environment['metrics'] {
+  const port = read.number('METRICS_PORT', { default: 0, min: 0, max: 65_535, integer: true });
+  const token = read.secret('METRICS_TOKEN', /^[!-~]{16,}$/, 'at least 16 printable ASCII characters without spaces');
+  return port === 0 && token === null ? null : { port: port === 0 ? null : port, token };
+}
+
 /** Reads one variable after the other and remembers what is wrong with each. */
 class Reader {
   readonly mistakes: string[] = [];
@@ -245,6 +257,14 @@ class Reader {
     const text = this.value(name);
     if (text === null || pattern.test(text)) return text;
     this.mistakes.push(`${name} must be ${what}, not "${text}"`);
+    return null;
+  }
+
+  /** As {@link matching}, and the value is never repeated in a mistake. */
+  secret(name: string, pattern: RegExp, what: string): string | null {
+    const text = this.value(name);
+    if (text === null || pattern.test(text)) return text;
+    this.mistakes.push(`${name} must be ${what}`);
     return null;
   }
 

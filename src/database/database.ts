@@ -56,6 +56,16 @@ export class Database implements OnApplicationShutdown {
     return this.migrated;
   }
 
+  /** The connections of the pool: those in use, those at rest, and who waits for one. */
+  get connections(): { inUse: number; idle: number; waiting: number } {
+    const {
+      totalCount = 0,
+      idleCount = 0,
+      waitingCount = 0,
+    } = this.dataSource.isInitialized ? poolOf(this.dataSource) : {};
+    return { inUse: totalCount - idleCount, idle: idleCount, waiting: waitingCount };
+  }
+
   /** True where the database answers and has every migration that this code needs. Bounded by the connection's limits. */
   async isReady(): Promise<boolean> {
     if (!this.migrated) return false;
@@ -105,6 +115,10 @@ export class Database implements OnApplicationShutdown {
   }
 }
 
+function poolOf(dataSource: DataSource): Pool {
+  return (dataSource.driver as unknown as { master: Pool }).master;
+}
+
 /** The limits that a connection of the pooler lacks: without them one frozen instance could hold a conference for ever. */
 async function findUnsetLimits(dataSource: DataSource): Promise<string[]> {
   const rows = await dataSource.query<{ name: string }[]>(
@@ -119,8 +133,10 @@ async function findUnsetLimits(dataSource: DataSource): Promise<string[]> {
  * behind an answer that may never come.
  */
 function discardStuckConnections(dataSource: DataSource): void {
-  const { master: pool } = dataSource.driver as unknown as { master: Pool };
-  pool.on('release', (_error, client: ClientBase & { _activeQuery?: unknown; end?: () => Promise<void> }) => {
-    if (client._activeQuery !== null && client._activeQuery !== undefined) void client.end?.().catch(() => undefined);
-  });
+  poolOf(dataSource).on(
+    'release',
+    (_error, client: ClientBase & { _activeQuery?: unknown; end?: () => Promise<void> }) => {
+      if (client._activeQuery !== null && client._activeQuery !== undefined) void client.end?.().catch(() => undefined);
+    },
+  );
 }

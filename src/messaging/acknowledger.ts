@@ -3,6 +3,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { RmqContext } from '@nestjs/microservices';
 import type { Channel, Message } from 'amqplib';
 import { AppError } from '../common/app-error.js';
+import { messageParked, timerMoved } from '../common/facts.js';
 import { MalformedTimerError, parseTimer, type Timer } from './timers.js';
 import { TimerPublisher } from './timer-publisher.js';
 
@@ -62,6 +63,7 @@ export class Acknowledger {
     try {
       await work(timer, this.ending.signal);
       this.failuresInARow = 0;
+      timerMoved.tell('handled');
     } catch (error) {
       if (this.ending.signal.aborted && isAbort(error)) {
         settleOn(context, (channel, message) => channel.nack(message, false, true));
@@ -75,6 +77,7 @@ export class Acknowledger {
       const delayMs = ++this.failuresInARow > OUTAGE_AFTER ? PATIENT_RETRY_MS : RETRY_MS;
       if (this.failuresInARow === 1)
         this.logger.warn(`A timer could not be handled (${error.message}); it is tried again`);
+      timerMoved.tell('retried');
       await this.publisher.scheduleIn(timer, delayMs);
     }
     settleOn(context, (channel, message) => channel.ack(message));
@@ -88,6 +91,7 @@ function isAbort(error: unknown): boolean {
 /** Refuses a delivery for good: the broker moves it to the parked queue. */
 export function park(context: RmqContext, logger: Logger, reason: string): void {
   logger.warn(`A message was parked: ${reason}`);
+  messageParked.tell();
   settleOn(context, (channel, message) => channel.nack(message, false, false));
 }
 

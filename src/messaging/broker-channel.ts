@@ -73,10 +73,13 @@ export class BrokerChannel {
     await this.wrapper.publish('', queue, content, { ...properties, timeout: timeoutMs });
   }
 
-  /** Resolves when the broker answers, however late; rejects when the connection is lost or the queue is gone. */
-  async probe(queue: string): Promise<void> {
+  /**
+   * Resolves when the broker answers, however late, to how many messages are ready in the queue; rejects when the connection
+   * is lost or the queue is gone.
+   */
+  async probe(queue: string): Promise<number> {
     if (this.wrapper === null) throw new Error('not connected');
-    await this.wrapper.checkQueue(queue);
+    return (await this.wrapper.checkQueue(queue)).messageCount;
   }
 
   /** Ends the connection for good; waits at most 1 s for a broker that does not answer. Never rejects. */

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { ConfirmChannel } from 'amqplib';
+import { timerMoved } from '../common/facts.js';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
 import { BrokerChannel } from './broker-channel.js';
@@ -18,6 +19,7 @@ const MAX_OWED = 10_000;
 const PUBLISH_TIMEOUT_MS = 2_000;
 const FLUSH_TIMEOUT_MS = 2_000;
 const PROBE_AFTER_MS = 1_000;
+const COUNT_TIMEOUT_MS = 500;
 
 /** A timer and when it is due by `performance.now()`: the wall clocks of two machines are never compared. */
 interface Alarm {
@@ -69,6 +71,15 @@ export class TimerPublisher implements OnModuleInit, OnApplicationShutdown {
   /** Since the start: confirmed by the broker, returned as unroutable, dropped because too many were owed. */
   get counts(): Readonly<{ published: number; returned: number; dropped: number; owed: number; inFlight: number }> {
     return { ...this.counted, owed: this.owed.size, inFlight: this.inFlight.size };
+  }
+
+  /** How many messages are in the parked queue; null: there is no broker to tell, or it does not within 0.5 s. */
+  async countParked(): Promise<number | null> {
+    if (this.broker === null || this.topology === null || this.state !== 'up') return null;
+    let count: number | null = null;
+    const asked = this.broker.probe(this.topology.parkedQueue).then((found) => (count = found));
+    await within(asked, COUNT_TIMEOUT_MS);
+    return count;
   }
 
   /** Calls `listener` after every change of `state`. Returns the function that ends it. */
@@ -152,7 +163,8 @@ export class TimerPublisher implements OnModuleInit, OnApplicationShutdown {
     for (const key of this.owed.keys()) {
       if (this.owed.size <= MAX_OWED) return;
       this.owed.delete(key);
-      if (this.counted.dropped++ === 0) {
+      this.count('dropped');
+      if (this.counted.dropped === 1) {
         this.logger.warn(
           `more than ${MAX_OWED} timers are owed; the oldest are dropped, and the sweep makes up for them`,
         );
@@ -160,12 +172,18 @@ export class TimerPublisher implements OnModuleInit, OnApplicationShutdown {
     }
   }
 
+  private count(event: keyof typeof this.counted): void {
+    this.counted[event]++;
+    timerMoved.tell(event);
+  }
+
   private async publish(key: string, alarm: Alarm): Promise<void> {
     try {
       await this.send(alarm);
-      this.counted.published++;
+      this.count('published');
       this.inFlight.delete(key);
     } catch (error) {
+      timerMoved.tell('failed');
       this.inFlight.delete(key);
       if (error instanceof RangeError) {
         this.logger.error(`A timer was refused: ${error.message}`);
@@ -212,7 +230,7 @@ export class TimerPublisher implements OnModuleInit, OnApplicationShutdown {
   private async setUp(channel: ConfirmChannel): Promise<void> {
     let isDeclaring = false;
     channel.on('return', () => {
-      this.counted.returned++;
+      this.count('returned');
       if (isDeclaring) return;
       this.logger.warn(
         'a timer was returned: its queue is gone; declaring the queues again, the sweep makes up for it',

@@ -41,6 +41,11 @@ export class TimerServer extends ServerRMQ implements BeforeApplicationShutdown 
     });
   }
 
+  /** Whether it takes deliveries at the moment. */
+  get isConsuming(): boolean {
+    return this.broker.isUp && !this.isEnding;
+  }
+
   /** Calls back when it first consumes; that may be long after, when the broker is down. */
   override start(callback?: () => void): Promise<void> {
     this.onListening = callback;

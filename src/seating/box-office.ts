@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { AppError, overloaded, timedOut } from '../common/app-error.js';
+import { commandAnswered } from '../common/facts.js';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
 import { databaseUnavailable, isDatabaseAway, isTransient, violatedConstraint } from '../database/failures.js';
@@ -8,7 +9,15 @@ import { TimerPublisher } from '../messaging/timer-publisher.js';
 import { CONFIRMATION_EXPIRED } from '../messaging/timers.js';
 import type { Answered, Idempotency } from './idempotency.js';
 import { Batch, Lane, Slots, type Waiting } from './lane.js';
-import { type Instant, isTimer, type Outcome, type Refusal, type RequestCommand, type TimerCommand } from './model.js';
+import {
+  type Command,
+  type Instant,
+  isTimer,
+  type Outcome,
+  type Refusal,
+  type RequestCommand,
+  type TimerCommand,
+} from './model.js';
 import { REFUSALS } from './refusals.js';
 import type { BusyConference } from './seating-locks.js';
 import { type SeatingRequest, type SeatingResult, SeatingTransaction } from './seating-transaction.js';
@@ -62,6 +71,16 @@ export class BoxOffice implements OnApplicationShutdown {
     this.clock = setInterval(() => this.lookAtTheClock(), 50).unref();
   }
 
+  /** So many requests may wait; one more is refused. */
+  readonly waitingMost = WAITING_MOST;
+
+  /** How many requests wait to be taken. */
+  get waiting(): number {
+    let waiting = this.requests.length;
+    for (const { lane } of this.busyLanes.values()) waiting += lane.length;
+    return waiting;
+  }
+
   /**
    * Books a place: confirmed where a slot is free, else on the waitlist.
    * @throws AppError with the reason where it is refused; `OVERLOADED` or `TIMED_OUT` where it was never begun
@@ -90,9 +109,7 @@ export class BoxOffice implements OnApplicationShutdown {
    */
   ask(command: RequestCommand, idempotency: Idempotency): Promise<Answered>;
   async ask(command: RequestCommand, idempotency?: Idempotency): Promise<Outcome | Answered> {
-    let waiting = this.requests.length;
-    for (const { lane } of this.busyLanes.values()) waiting += lane.length;
-    if (waiting >= WAITING_MOST) throw overloaded();
+    if (this.waiting >= this.waitingMost) throw told(command, overloaded());
     return new Promise((resolve, reject) => {
       const since = performance.now();
       this.requests.add({
@@ -228,7 +245,7 @@ export class BoxOffice implements OnApplicationShutdown {
           return [...(await this.carryOut(options, first)), ...(await this.carryOut(options, second))];
         }
         const failure = this.failureOf(error);
-        for (const waiting of commands) waiting.reject(failure);
+        for (const waiting of commands) waiting.reject(told(waiting.command, failure));
         return [];
       }
       return this.answerAll(batch.taken, result, options.waitFor === undefined ? ANSWERS_PER_TURN : Infinity);
@@ -240,9 +257,9 @@ export class BoxOffice implements OnApplicationShutdown {
     const answers: (() => void)[] = [];
     batch.forEach((waiting, index) => {
       const outcome = result.outcomes[index];
-      if (outcome === undefined) waiting.reject(new Error('A command was not decided'));
+      if (outcome === undefined) waiting.reject(told(waiting.command, new Error('A command was not decided')));
       else if (outcome === 'busy user') passed.push({ waiting, conference: null });
-      else if ('kind' in outcome) answers.push(() => waiting.resolve(outcome));
+      else if ('kind' in outcome) answers.push(() => waiting.resolve(told(waiting.command, outcome)));
       else passed.push({ waiting, conference: outcome });
     });
     // The next batch is sent first: the database works on it while these are told. Where somebody else has the lock by now,
@@ -293,7 +310,7 @@ export class BoxOffice implements OnApplicationShutdown {
       const late = [...lane.takeRequestsOlderThan(now - WAIT_MS), ...(isTooLateForLooks ? lane.takeTimers() : [])];
       for (const waiting of late) {
         this.begin(waiting);
-        waiting.reject(timedOut());
+        waiting.reject(told(waiting.command, timedOut()));
       }
     }
   }
@@ -319,6 +336,36 @@ type CarryOutOptions = Pick<SeatingRequest, 'waitFor' | 'passOver'>;
 interface Passed {
   waiting: Waiting;
   conference: BusyConference | null;
+}
+
+/** Tells what a person's command is answered with, and returns it. */
+function told<T>(command: Command, answered: T): T {
+  if (commandAnswered.isHeard && !isTimer(command)) {
+    commandAnswered.tell({ command: command.kind, outcome: outcomeOf(answered) });
+  }
+  return answered;
+}
+
+function outcomeOf(answered: unknown): string {
+  if (answered instanceof AppError) return answered.code;
+  return answered instanceof Error ? 'INTERNAL_ERROR' : nameOf(answered as Outcome | Answered);
+}
+
+function nameOf(outcome: Outcome | Answered): string {
+  switch (outcome.kind) {
+    case 'answered':
+      return outcome.isReplay || outcome.outcome === null ? 'REPLAYED' : nameOf(outcome.outcome);
+    case 'refused':
+      return outcome.refusal.code;
+    case 'booked':
+      return outcome.status;
+    case 'confirmed':
+      return 'CONFIRMED';
+    case 'canceled':
+      return 'CANCELED';
+    case 'looked':
+      return 'LOOKED';
+  }
 }
 
 function keyOf({ kind, conferenceId }: TimerCommand): string {

@@ -40,6 +40,8 @@ export class Hall {
   readonly created = new Set<Seat>();
   readonly changed = new Set<Seat>();
   readonly touched = new Set<ConferenceSeats>();
+  /** How late what was due was dealt with, ms: each offer that was missed, and each start. */
+  readonly lateness: { readonly offers: number[]; readonly starts: number[] } = { offers: [], starts: [] };
 
   private readonly conferencesById = new Map<number, ConferenceSeats>();
   private readonly conferencesByName = new Map<string, ConferenceSeats>();
@@ -154,6 +156,9 @@ export class Hall {
   ): void {
     const conference = this.conference(seat.conferenceId);
     const from = seat.status;
+    if (reason === 'missed' || reason === 'missed_too_often') {
+      this.lateness.offers.push(this.now - (seat.confirmationDeadline ?? this.now));
+    }
     leave(conference, from);
     seat.status = to;
     this.enter(conference, seat, more.deadline ?? null);
@@ -163,6 +168,7 @@ export class Hall {
 
   closeWaitlist(conference: ConferenceSeats): void {
     conference.waitlistClosedAt = this.now;
+    this.lateness.starts.push(this.now - conference.startsAt);
     this.touched.add(conference);
   }
 

@@ -25,11 +25,15 @@ export interface Order {
   readonly idempotency?: Idempotency;
 }
 
-/** What came of a command that has a key. `isReplay`: it was carried out before, and this is the answer of then. */
+/**
+ * What came of a command that has a key. `isReplay`: it was carried out before, and this is the answer of then; `outcome` is
+ * null where that was another transaction.
+ */
 export interface Answered {
   readonly kind: 'answered';
   readonly answer: Answer;
   readonly isReplay: boolean;
+  readonly outcome: Outcome | null;
 }
 
 /** What is known of an order before it is carried out; null: it is to be carried out. */
@@ -86,7 +90,8 @@ export function claimsOf(orders: readonly Order[], ours: readonly KeyName[], ans
       return { kind: 'refused', refusal: REFUSALS.idempotencyKeyReused };
     }
     if (before !== undefined) {
-      return { kind: 'answered', answer: { status: before.status, body: before.body }, isReplay: true };
+      const answer = { status: before.status, body: before.body };
+      return { kind: 'answered', answer, isReplay: true, outcome: null };
     }
     const same = first.get(name);
     if (same !== undefined) return { kind: 'same', as: same.index };
@@ -117,7 +122,7 @@ export function answersTo<Obstacle extends object | string>(
       else {
         const answer = idempotency.answerTo(outcome);
         kept.push({ idempotency, answer });
-        results.push({ kind: 'answered', answer, isReplay: false });
+        results.push({ kind: 'answered', answer, isReplay: false, outcome });
       }
     } else if (claim.kind === 'same') {
       const same = results[claim.as] as Answered | Obstacle;

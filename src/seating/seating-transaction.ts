@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
+import { batchCommitted } from '../common/facts.js';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
 import { isDatabaseAway } from '../database/failures.js';
@@ -61,13 +62,13 @@ export class SeatingTransaction {
     try {
       decided = await this.attend(transaction, request);
       await transaction.commit(...decided.writes);
-      return decided.result;
+      return announce(decided);
     } catch (error) {
       if (!isDatabaseAway(error)) throw error;
       // Its place in the pool is free before another connection is asked.
       await transaction.discard();
       if (decided === null || (await this.fate.of(decided.transactionId, decided.trace)) !== 'committed') throw error;
-      return decided.result;
+      return announce(decided);
     } finally {
       await transaction.end();
     }
@@ -79,6 +80,7 @@ export class SeatingTransaction {
   ): Promise<Decided> {
     if (waitFor !== undefined) await transaction.send(lockKeys(ahead?.() ?? []), this.locks.wait(waitFor));
     const orders = take();
+    const takenAt = performance.now();
     const claims = claimsOf(orders, ...(await transaction.send(lockKeys(orders), findKeys(orders))));
     const open = orders.filter((_, index) => claims[index] === null);
     const { outcomes, writes, ...carriedOut } = await this.carryOut(
@@ -87,8 +89,9 @@ export class SeatingTransaction {
       passOver,
     );
     const { results, keep } = answersTo(orders, claims, outcomes);
-    const { offers, now, transactionId, trace } = carriedOut;
-    return { result: { outcomes: results, offers, now }, writes: [...writes, keep], transactionId, trace };
+    const { offers, now, transactionId, trace, hall } = carriedOut;
+    const result = { outcomes: results, offers, now };
+    return { result, writes: [...writes, keep], transactionId, trace, hall, takenAt };
   }
 
   /** Decides commands that nothing is known of yet. */
@@ -105,6 +108,7 @@ export class SeatingTransaction {
       offers: offersMade(hall),
       now: hall.now,
       writes: writesOf(hall),
+      hall,
       transactionId,
       trace: last === undefined ? null : { ...last, at: hall.now },
     };
@@ -121,11 +125,27 @@ interface Written {
 /** A batch that is decided, and not written yet. */
 interface Decided extends Written {
   result: SeatingResult;
+  hall: Hall;
+  /** By `performance.now()`. */
+  takenAt: number;
 }
 
 /** What came of commands that nothing was known of. */
 interface CarriedOut extends Written, Pick<SeatingResult, 'offers' | 'now'> {
   outcomes: (Outcome | BusyConference | 'busy user')[];
+  hall: Hall;
+}
+
+/** Tells of a batch that is committed, and returns its result. */
+function announce({ result, hall, takenAt }: Decided): SeatingResult {
+  if (batchCommitted.isHeard) {
+    const { transitions, lateness } = hall;
+    const commands = result.outcomes.filter((outcome) => typeof outcome === 'object' && 'kind' in outcome).length;
+    if (commands > 0) {
+      batchCommitted.tell({ commands, durationMs: performance.now() - takenAt, transitions, lateness });
+    }
+  }
+  return result;
 }
 
 function offersMade(hall: Hall): { conferenceId: number; deadline: Instant }[] {

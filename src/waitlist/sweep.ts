@@ -8,6 +8,7 @@ import {
 import { InjectRepository } from '@nestjs/typeorm';
 import type { Repository } from 'typeorm';
 import { AppError } from '../common/app-error.js';
+import { timersMadeUpFor } from '../common/facts.js';
 import { Conference } from '../conferences/conference.entity.js';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
@@ -21,6 +22,14 @@ const MAX_OFFERS = 1_000;
 /** With so many conferences in hand no round follows at once. */
 const MAX_IN_HAND = 200;
 const JITTER = 0.1;
+/** No timer is so late, unless it is lost or nobody keeps up with them. */
+const LATE = `interval '1 second'`;
+
+/** A conference in which something is due, and how many rows of it are overdue by more than a timer is late. */
+interface Due {
+  conferenceId: number;
+  late: number;
+}
 
 /**
  * Makes up for timers that are lost: looks for conferences with overdue offers, and for those that have started and
@@ -91,9 +100,9 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
     let isMore = false;
     try {
       const overdue = await this.findOverdue();
-      for (const id of overdue.ids) this.submit(id, () => this.boxOffice.expireOffers(id));
+      for (const due of overdue.rows) this.submit('offer', due, (id) => this.boxOffice.expireOffers(id));
       const started = await this.findStarted();
-      for (const id of started.ids) this.submit(id, () => this.boxOffice.startConference(id));
+      for (const due of started.rows) this.submit('start', due, (id) => this.boxOffice.startConference(id));
       isMore = overdue.isFull || started.isFull;
       if (this.inHand.size === 0) this.endOutage();
     } catch (error) {
@@ -102,10 +111,19 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
     if (!this.isStopped) this.sweepIn(isMore && this.inHand.size < MAX_IN_HAND ? 0 : this.pauseMs());
   }
 
-  private submit(conferenceId: number, look: () => Promise<{ now: number }>): void {
+  private submit(
+    what: 'offer' | 'start',
+    { conferenceId, late }: Due,
+    look: (conferenceId: number) => Promise<{ now: number }>,
+  ): void {
     if (this.inHand.has(conferenceId)) return;
-    const done = look().then(
-      () => this.endOutage(),
+    // Where there is no broker, or it is away, nobody expects a timer.
+    const madeUpFor = this.publisher.state === 'up' ? late : 0;
+    const done = look(conferenceId).then(
+      () => {
+        this.endOutage();
+        if (madeUpFor > 0) timersMadeUpFor.tell({ what, count: madeUpFor });
+      },
       (error: unknown) => {
         if (error instanceof AppError && error.kind === 'unavailable') this.reportOutage(error);
         else this.logger.error(`Conference ${conferenceId}: ${describe(error)}`);
@@ -118,9 +136,10 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
   }
 
   /** Conferences with overdue offers, longest overdue first; no more than the index gives for the oldest 1,000 offers. */
-  private async findOverdue(): Promise<{ ids: number[]; isFull: boolean }> {
-    const rows: { conference_id: number; offers: number }[] = await this.bookings.query(
-      `SELECT conference_id, count(*)::integer AS offers
+  private async findOverdue(): Promise<{ rows: Due[]; isFull: boolean }> {
+    const rows: (Due & { offers: number })[] = await this.bookings.query(
+      `SELECT conference_id AS "conferenceId", count(*)::integer AS offers,
+              (count(*) FILTER (WHERE confirmation_deadline <= now() - ${LATE}))::integer AS late
          FROM (SELECT conference_id, confirmation_deadline FROM bookings
                 WHERE status = 'ConfirmationPending' AND confirmation_deadline <= now() AND conference_id <> ALL($3)
                 ORDER BY confirmation_deadline LIMIT $2) AS oldest
@@ -128,20 +147,17 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
       [MAX_CONFERENCES, MAX_OFFERS, [...this.inHand.keys()]],
     );
     const offers = rows.reduce((sum, row) => sum + row.offers, 0);
-    return {
-      ids: rows.map((row) => row.conference_id),
-      isFull: rows.length === MAX_CONFERENCES || offers === MAX_OFFERS,
-    };
+    return { rows, isFull: rows.length === MAX_CONFERENCES || offers === MAX_OFFERS };
   }
 
-  private async findStarted(): Promise<{ ids: number[]; isFull: boolean }> {
-    const rows: { conference_id: number }[] = await this.conferences.query(
-      `SELECT conference_id FROM conferences
+  private async findStarted(): Promise<{ rows: Due[]; isFull: boolean }> {
+    const rows: Due[] = await this.conferences.query(
+      `SELECT conference_id AS "conferenceId", (starts_at <= now() - ${LATE})::integer AS late FROM conferences
         WHERE waitlist_closed_at IS NULL AND starts_at <= now() AND conference_id <> ALL($2)
         ORDER BY starts_at LIMIT $1`,
       [MAX_CONFERENCES, [...this.inHand.keys()]],
     );
-    return { ids: rows.map((row) => row.conference_id), isFull: rows.length === MAX_CONFERENCES };
+    return { rows, isFull: rows.length === MAX_CONFERENCES };
   }
 
   private reportOutage(error: unknown): void {

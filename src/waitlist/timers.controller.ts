@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { Controller, Inject } from '@nestjs/common';
 import { Ctx, EventPattern, Payload, RmqContext } from '@nestjs/microservices';
+import { timerMoved } from '../common/facts.js';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
 import { Acknowledger } from '../messaging/acknowledger.js';
@@ -47,6 +48,7 @@ export class TimersController {
       const remainingMs = timer.dueAt + PRECISION_MS - now;
       if (remainingMs <= 0) return;
       if (rungFor(remainingMs, this.rungs) !== null) {
+        timerMoved.tell('rehopped');
         await this.publisher.scheduleIn(timer, remainingMs);
         return;
       }
