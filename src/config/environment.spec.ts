@@ -23,7 +23,16 @@ describe('parseEnvironment', () => {
       retentionDays: 0,
       shutdownDelayMs: 0,
       logLevel: 'info',
+      metrics: null,
     });
+  });
+
+  it('tells metrics on a port of their own, to whoever has the token, or both', () => {
+    const token = 'sixteen-or-more!';
+    expect(parseEnvironment({ METRICS_PORT: '0' }).metrics).toBeNull();
+    expect(parseEnvironment({ METRICS_PORT: '9464' }).metrics).toEqual({ port: 9_464, token: null });
+    expect(parseEnvironment({ METRICS_TOKEN: token }).metrics).toEqual({ port: null, token });
+    expect(parseEnvironment({ METRICS_PORT: '9464', METRICS_TOKEN: token }).metrics).toEqual({ port: 9_464, token });
   });
 
   it('takes an empty variable for one that is not set', () => {
@@ -74,6 +83,10 @@ describe('parseEnvironment', () => {
     ['RUN_MIGRATIONS', 'yes'],
     ['ENABLE_QUEUE_CONSUMERS', '1'],
     ['LOG_LEVEL', 'loud'],
+    ['METRICS_PORT', '65536'],
+    ['METRICS_PORT', '8080'],
+    ['METRICS_TOKEN', 'fifteen-letters'],
+    ['METRICS_TOKEN', 'sixteen with spaces'],
     ['RABBITMQ_QUEUE_TYPE', 'stream'],
     ['RABBITMQ_QUEUE_PREFIX', 'a b'],
     ['RABBITMQ_HOST', 'host:5672'],
@@ -168,5 +181,6 @@ describe('parseEnvironment', () => {
 
   it('never repeats a password', () => {
     expect(mistakesOf({ DATABASE_URL: 'http://user:secret@db/booking' }).join()).not.toContain('secret');
+    expect(mistakesOf({ METRICS_TOKEN: 'secret' }).join()).not.toContain('secret');
   });
 });

@@ -127,6 +127,32 @@ describe('what is written down', () => {
   });
 });
 
+describe('how late it was', () => {
+  it('is told of each offer that was missed, and of none that was taken or declined', () => {
+    const seats = [offered(1, NOW - 5), offered(2, NOW), offered(3, NOW + 1), offered(4, NOW + 1)];
+    const own = hall({ conferences: [conference({ totalSlots: 4, heldSlots: 4, lastTicket: 4 })], seats });
+    stepsOf(own, { kind: 'confirm', bookingId: 3, userId: 'user3' }, cancel(4), expire);
+    expect(own.lateness).toEqual({ offers: [5, 0], starts: [] });
+    const last = hall({
+      policy: { windowMs: MINUTE, maxMissed: 1 },
+      conferences: [conference({ heldSlots: 1, lastTicket: 1 })],
+      seats: [offered(1, NOW - 7)],
+    });
+    stepsOf(last, expire);
+    expect(last.lateness).toEqual({ offers: [7], starts: [] });
+  });
+
+  it('is told of a start once, when its line is closed', () => {
+    const begun = conference({ startsAt: NOW - 3, waitlisted: 2, lastTicket: 2 });
+    const first = hall({ conferences: [begun], seats: [waiting(1)], lines: new Map() });
+    stepsOf(first, start);
+    expect(first.lateness).toEqual({ offers: [], starts: [] });
+    const second = hall({ conferences: [begun], seats: [waiting(2)], lines: new Map() });
+    stepsOf(second, start, start);
+    expect(second.lateness).toEqual({ offers: [], starts: [3] });
+  });
+});
+
 describe('a look', () => {
   it('at a conference that is no more, or where nothing is due, does nothing', () => {
     const gone = hall({ conferences: [], lines: new Map() });
