@@ -44,7 +44,9 @@ export class BookingsController {
   })
   @ApiCreatedResponse({ type: BookedDto, description: 'Booked, or added to the waitlist.' })
   @ApiErrors(
-    { 400: 'A field is wrong; no such user or conference; it has started; booked already; an overlapping booking.' },
+    {
+      400: 'A field is wrong; no such user or conference; it has started; booked already; an overlapping booking; too many.',
+    },
     true,
   )
   @ApiIdempotencyKey()

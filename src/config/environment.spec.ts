@@ -13,12 +13,13 @@ function mistakesOf(variables: Record<string, string>): readonly string[] {
 describe('parseEnvironment', () => {
   it('has a default for everything', () => {
     expect(parseEnvironment({})).toEqual({
-      http: { host: '127.0.0.1', port: 8080 },
+      http: { host: '127.0.0.1', port: 8080, trustProxy: 0, maxConnections: 16_000, corsOrigins: [] },
       auth: { mode: 'off' },
       database: { url: null, poolMax: 10, poolMinIdle: 2, pooler: 'none', runMigrations: true },
       broker: null,
       role: 'all',
       offers: { windowMs: 10_000, maxMissed: 0 },
+      limits: { requestsPerMinute: 0, activeBookingsPerUser: 0 },
       sweep: { intervalMs: 5_000, quickIntervalMs: 100 },
       retentionDays: 0,
       shutdownDelayMs: 0,
@@ -75,6 +76,31 @@ describe('parseEnvironment', () => {
     ['CONFIRMATION_WINDOW_SECONDS', '0.09'],
     ['CONFIRMATION_WINDOW_SECONDS', '2592001'],
     ['CONFIRMATION_WINDOW_SECONDS', 'ten'],
+    ['MAX_CONNECTIONS', '0'],
+    ['RATE_LIMIT_PER_MINUTE', '10000001'],
+    ['RATE_LIMIT_PER_MINUTE', '1.5'],
+    ['MAX_ACTIVE_BOOKINGS_PER_USER', '10001'],
+    ['TRUST_PROXY', '11'],
+    ['TRUST_PROXY', 'true'],
+    ['TRUST_PROXY', '1,10.0.0.1'],
+    ['TRUST_PROXY', '10.0.0.256'],
+    ['TRUST_PROXY', '10.0.1'],
+    ['TRUST_PROXY', '010.0.0.1'],
+    ['TRUST_PROXY', '0.0.0.0/0'],
+    ['TRUST_PROXY', '10.0.0.0/33'],
+    ['TRUST_PROXY', '10.0.0.0/8/8'],
+    ['TRUST_PROXY', 'fd00::/129'],
+    ['TRUST_PROXY', 'fd00:::1'],
+    ['TRUST_PROXY', '10.0.0.1,,10.0.0.2'],
+    ['TRUST_PROXY', 'proxy.example.com'],
+    ['CORS_ORIGINS', '*'],
+    ['CORS_ORIGINS', 'null'],
+    ['CORS_ORIGINS', 'tickets.example.com'],
+    ['CORS_ORIGINS', 'https://tickets.example.com/'],
+    ['CORS_ORIGINS', 'https://*.example.com'],
+    ['CORS_ORIGINS', 'https://tickets.example.com:443'],
+    ['CORS_ORIGINS', 'ftp://tickets.example.com'],
+    ['CORS_ORIGINS', 'https://tickets.example.com https://www.example.com'],
     ['MAX_MISSED_OFFERS', '-1'],
     ['MAX_MISSED_OFFERS', '1001'],
     ['SWEEP_INTERVAL_SECONDS', '0.04'],
@@ -99,6 +125,28 @@ describe('parseEnvironment', () => {
     const mistakes = mistakesOf({ [name]: value });
     expect(mistakes).toHaveLength(1);
     expect(mistakes[0]).toContain(name);
+  });
+
+  it('limits requests in production unless told otherwise', () => {
+    const production = { NODE_ENV: 'production', AUTH_MODE: 'off', DATABASE_URL: 'postgres://u:p@db/booking' };
+    expect(parseEnvironment(production).limits.requestsPerMinute).toBe(1_200);
+    expect(parseEnvironment({ ...production, RATE_LIMIT_PER_MINUTE: '0' }).limits.requestsPerMinute).toBe(0);
+  });
+
+  it.each([
+    ['2', 2],
+    ['10.0.0.1', ['10.0.0.1']],
+    [
+      '10.0.0.0/8, 192.168.1.1,fd00::/8,::1,::ffff:10.0.0.1',
+      '10.0.0.0/8 192.168.1.1 fd00::/8 ::1 ::ffff:10.0.0.1'.split(' '),
+    ],
+  ])('reads TRUST_PROXY=%s', (text, trustProxy) => {
+    expect(parseEnvironment({ TRUST_PROXY: text }).http.trustProxy).toEqual(trustProxy);
+  });
+
+  it('reads CORS_ORIGINS as a list', () => {
+    const origins = ['https://tickets.example.com', 'http://localhost:3000'];
+    expect(parseEnvironment({ CORS_ORIGINS: origins.join(', ') }).http.corsOrigins).toEqual(origins);
   });
 
   it('reports every mistake at once', () => {

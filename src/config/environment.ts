@@ -1,6 +1,15 @@
 /** What the environment says, validated whole. Lengths carry their unit in the name. */
 export interface Environment {
-  http: { host: string; port: number };
+  http: {
+    host: string;
+    port: number;
+    /** Whose `X-Forwarded-For` is believed: that of so many hops, or of these addresses and networks. */
+    trustProxy: number | string[];
+    /** Connections at once; one more is closed. */
+    maxConnections: number;
+    /** The origins whose pages may read answers. */
+    corsOrigins: string[];
+  };
   auth: Auth;
   database: {
     /** A `postgres://` URL; `null`: an embedded PostgreSQL in `.data/`. */
@@ -18,6 +27,8 @@ export interface Environment {
     /** After so many offers missed in a row a booking is canceled; 0: never. */
     maxMissed: number;
   };
+  /** What one caller and one user may have; 0: as much as they like. */
+  limits: { requestsPerMinute: number; activeBookingsPerUser: number };
   /** How long between two sweeps: with a broker that is up, and without one. */
   sweep: { intervalMs: number; quickIntervalMs: number };
   /** So many days after a conference its bookings go into the archive; 0: never. */
@@ -52,6 +63,14 @@ export type Pooler = (typeof POOLERS)[number];
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/**
+ * 20 a second, and all of a minute's at once: an office of a hundred behind one address has 12 for each, and a burst of 300
+ * is a quarter of it. An instance that books 9,000 a second gives one caller 0.2 % of itself.
+ */
+const PRODUCTION_REQUESTS_PER_MINUTE = 1_200;
+/** More proxies in a row than anybody has. */
+const HOPS_MOST = 10;
+
 /** Every mistake found in the environment, a sentence each. */
 export class EnvironmentError extends Error {
   constructor(readonly mistakes: readonly string[]) {
@@ -85,6 +104,9 @@ export function parseEnvironment(variables: Variables, purpose: Purpose = 'servi
     http: {
       host: read.text('HOST', '127.0.0.1'),
       port: read.number('PORT', { default: 8080, min: 1, max: 65_535, integer: true }),
+      trustProxy: readTrustProxy(read),
+      maxConnections: read.number('MAX_CONNECTIONS', { default: 16_000, min: 1, max: 1_000_000, integer: true }),
+      corsOrigins: readCorsOrigins(read),
     },
     // A worker serves no API: it asks nobody, and needs no keys.
     auth: role === 'worker' ? { mode: 'off' } : readAuth(read, isProduction, purpose),
@@ -105,6 +127,20 @@ export function parseEnvironment(variables: Variables, purpose: Purpose = 'servi
     offers: {
       windowMs: read.milliseconds('CONFIRMATION_WINDOW_SECONDS', { default: 10, min: 0.1, max: 2_592_000 }),
       maxMissed: read.number('MAX_MISSED_OFFERS', { default: 0, min: 0, max: 1_000, integer: true }),
+    },
+    limits: {
+      requestsPerMinute: read.number('RATE_LIMIT_PER_MINUTE', {
+        default: variables.NODE_ENV === 'production' ? PRODUCTION_REQUESTS_PER_MINUTE : 0,
+        min: 0,
+        max: 10_000_000,
+        integer: true,
+      }),
+      activeBookingsPerUser: read.number('MAX_ACTIVE_BOOKINGS_PER_USER', {
+        default: 0,
+        min: 0,
+        max: 10_000,
+        integer: true,
+      }),
     },
     sweep: sweepDefaults ?? { intervalMs: sweepMs, quickIntervalMs: sweepMs },
     retentionDays: read.number('RETENTION_DAYS', { default: 0, min: 0, max: 36_500, integer: true }),
@@ -132,7 +168,11 @@ export function parseEnvironment(variables: Variables, purpose: Purpose = 'servi
 function readAuth(read: Reader, isProduction: boolean, purpose: Purpose): Auth {
   const mode = read.oneOf('AUTH_MODE', ['off', 'jwt'] as const, 'off');
   const jwksUrl = read.url('JWT_JWKS_URL', ['https:', 'http:']);
-  const secret = read.secret('JWT_SECRET', SECRET_BYTES_LEAST);
+  const secret = read.secret(
+    'JWT_SECRET',
+    (text) => Buffer.byteLength(text) >= SECRET_BYTES_LEAST,
+    `have at least ${SECRET_BYTES_LEAST} bytes: make one with \`openssl rand -base64 32\``,
+  );
   const issuer = read.optional('JWT_ISSUER');
   const audience = read.optional('JWT_AUDIENCE');
   const roleClaim = read.text('JWT_ROLE_CLAIM', 'role');
@@ -195,8 +235,38 @@ function readBroker(read: Reader): Environment['broker'] {
 
 function readMetrics(read: Reader): Environment['metrics'] {
   const port = read.number('METRICS_PORT', { default: 0, min: 0, max: 65_535, integer: true });
-  const token = read.secret('METRICS_TOKEN', /^[!-~]{16,}$/, 'at least 16 printable ASCII characters without spaces');
+  const token = read.secret(
+    'METRICS_TOKEN',
+    (text) => /^[!-~]{16,}$/.test(text),
+    'be at least 16 printable ASCII characters without spaces',
+  );
   return port === 0 && token === null ? null : { port: port === 0 ? null : port, token };
+}
+
+function readTrustProxy(read: Reader): number | string[] {
+  const parts = read.list('TRUST_PROXY');
+  const [first = '0'] = parts;
+  if (parts.length <= 1 && /^\d+$/.test(first) && Number(first) <= HOPS_MOST) return Number(first);
+  const wrong = parts.find((part) => !isNetwork(part));
+  if (wrong === undefined) return parts;
+  read.mistakes.push(
+    `TRUST_PROXY must be a number of hops from 0 to ${HOPS_MOST}, or addresses and networks such as 10.0.0.0/8 separated by commas, not "${wrong}"`,
+  );
+  return 0;
+}
+
+function readCorsOrigins(read: Reader): string[] {
+  const origins = read.list('CORS_ORIGINS');
+  for (const origin of origins) {
+    if (origin.includes('*')) {
+      read.mistakes.push('CORS_ORIGINS must name each origin: * would let any page read what the service answers');
+    } else if (!isOrigin(origin)) {
+      read.mistakes.push(
+        `CORS_ORIGINS must be origins such as https://tickets.example.com, without a path, separated by commas, not "${origin}"`,
+      );
+    }
+  }
+  return origins;
 }
 
 /** Reads one variable after the other and remembers what is wrong with each. */
@@ -215,15 +285,6 @@ class Reader {
 
   optional(name: string): string | null {
     return this.value(name);
-  }
-
-  /** The value is never repeated in a mistake. */
-  secret(name: string, bytesLeast: number): string | null {
-    const text = this.value(name);
-    if (text !== null && Buffer.byteLength(text) < bytesLeast) {
-      this.mistakes.push(`${name} must have at least ${bytesLeast} bytes: make one with \`openssl rand -base64 32\``);
-    }
-    return text;
   }
 
   number(name: string, bounds: { default: number; min: number; max: number; integer?: boolean }): number {
@@ -261,11 +322,20 @@ class Reader {
   }
 
   /** As {@link matching}, and the value is never repeated in a mistake. */
-  secret(name: string, pattern: RegExp, what: string): string | null {
+  secret(name: string, isFit: (text: string) => boolean, what: string): string | null {
     const text = this.value(name);
-    if (text === null || pattern.test(text)) return text;
-    this.mistakes.push(`${name} must be ${what}`);
+    if (text === null || isFit(text)) return text;
+    this.mistakes.push(`${name} must ${what}`);
     return null;
+  }
+
+  /** What stands between commas; nothing where it is not set. */
+  list(name: string): string[] {
+    return (
+      this.value(name)
+        ?.split(',')
+        .map((part) => part.trim()) ?? []
+    );
   }
 
   /** The value is never repeated in a mistake: it may carry a password. */
@@ -299,4 +369,26 @@ function isDecodable(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** An address, or a network by the number of its bits. */
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...more] = text.split('/');
+  const length = lengthOf(address);
+  return length > 0 && more.length === 0 && (bits === undefined || isBetween(bits, 1, length));
+}
+
+/** The bits of an IP address; 0: it is none. */
+function lengthOf(address: string): number {
+  if (address.includes(':')) return URL.canParse(`http://[${address}]`) ? 128 : 0;
+  const parts = address.split('.');
+  return parts.length === 4 && parts.every((part) => isBetween(part, 0, 255)) ? 32 : 0;
+}
+
+function isBetween(text: string, least: number, most: number): boolean {
+  return /^(0|[1-9]\d*)$/.test(text) && Number(text) >= least && Number(text) <= most;
+}
+
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 }

@@ -71,7 +71,9 @@ export function sendError(reply: FastifyReply, error: unknown, logger: Pick<Logg
     return;
   }
   if (known.kind === 'unavailable') void reply.header('Retry-After', String(RETRY_AFTER_SECONDS));
-  if (known.kind === 'unauthenticated') void reply.header('WWW-Authenticate', challengeOf(known));
+  // Who asks for a token of another kind has said so.
+  if (known.kind === 'unauthenticated' && !reply.hasHeader('WWW-Authenticate'))
+    void reply.header('WWW-Authenticate', challengeOf(known));
   const { status, body } = errorAnswer(known);
   void reply.status(status).send(body);
 }

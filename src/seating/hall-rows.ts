@@ -1,7 +1,7 @@
 import type { FlightTransaction, Statement } from '../database/flights.js';
 import { statement } from '../database/flights.js';
 import { Hall } from './hall.js';
-import { type Command, type Instant, isTimer, type OfferPolicy, type Seat } from './model.js';
+import { type Command, type Instant, isTimer, type Policy, type Seat } from './model.js';
 import { hasStarted } from './rules.js';
 import {
   bookingIdsOf,
@@ -13,6 +13,7 @@ import {
   seatsOf,
 } from './seating-locks.js';
 import {
+  ACTIVE_OF_USERS,
   ARCHIVED_BY_ID,
   type ArchivedRow,
   BOOKINGS_BY_ID,
@@ -55,7 +56,7 @@ export async function loadHall(
   locks: SeatingLocks,
   commands: readonly Command[],
   passOver: readonly BusyConference[],
-  policy: OfferPolicy,
+  policy: Policy,
 ): Promise<Loaded> {
   const passedOver = new Set(passOver.map(({ name }) => name));
   const asked = commands.filter((command) => command.kind !== 'book' || !passedOver.has(command.conferenceName));
@@ -63,7 +64,7 @@ export async function loadHall(
   const users = new Set(bookings.map(({ userId }) => userId));
   const bookingIds = bookingIdsOf(asked);
   const canceled = asked.flatMap((command) => (command.kind === 'cancel' ? [command.bookingId] : []));
-  const [rows, lockedUsers, [clock], overlapping, named, behind] = await transaction.send(
+  const [rows, lockedUsers, [clock], overlapping, active, named, behind] = await transaction.send(
     locks.lockConferences(asked, passOver),
     locks.lockUsers([...users]),
     statement<ClockRow>(CLOCK_AND_IDS, [bookings.length]),
@@ -73,6 +74,8 @@ export async function loadHall(
           bookings.map(({ userId }) => userId),
           bookings.map(({ conferenceName }) => conferenceName),
         ]),
+    // Whoever had the lock of a user before has told what they booked: with it held, nobody books for this user but this batch.
+    bookings.length === 0 || policy.maxActive === 0 ? null : statement<SeatRow>(ACTIVE_OF_USERS, [[...users]]),
     bookingIds.length === 0 ? null : statement<SeatRow>(BOOKINGS_BY_ID, [bookingIds]),
     canceled.length === 0 ? null : statement<SeatRow>(FRONT_BEHIND_BOOKINGS, [canceled]),
   );
@@ -80,7 +83,7 @@ export async function loadHall(
   const now = Number(clock.now);
   const conferences = new Map(rows.map((row) => [row.conferenceId, seatsOf(row)]));
   const userIds = lockedUsers.map(({ userId }) => userId);
-  const seats = [...overlapping, ...named].map(seatFromRow);
+  const seats = [...overlapping, ...active, ...named].map(seatFromRow);
 
   // What was not locked is busy, or does not exist; a booking that is not there may be in the archive, also since a moment ago.
   const conferenceOf = new Map(named.map((row) => [Number(row.booking_id), row.conference_id]));

@@ -40,7 +40,7 @@ const offered = (bookingId: number, confirmationDeadline: number): Seat =>
 const hall = (contents: Partial<HallContents>): Hall =>
   new Hall({
     now: NOW,
-    policy: { windowMs: MINUTE, maxMissed: 0 },
+    policy: { windowMs: MINUTE, maxMissed: 0, maxActive: 0 },
     conferences: [conference()],
     userIds: ['ada', 'bob'],
     seats: [],
@@ -119,7 +119,7 @@ describe('what is written down', () => {
 
   it('of an offer that was missed too often', () => {
     const own = hall({
-      policy: { windowMs: MINUTE, maxMissed: 2 },
+      policy: { windowMs: MINUTE, maxMissed: 2, maxActive: 0 },
       conferences: [conference({ heldSlots: 1, lastTicket: 1 })],
       seats: [{ ...offered(1, NOW), missedOffers: 1 }],
     });
@@ -134,7 +134,7 @@ describe('how late it was', () => {
     stepsOf(own, { kind: 'confirm', bookingId: 3, userId: 'user3' }, cancel(4), expire);
     expect(own.lateness).toEqual({ offers: [5, 0], starts: [] });
     const last = hall({
-      policy: { windowMs: MINUTE, maxMissed: 1 },
+      policy: { windowMs: MINUTE, maxMissed: 1, maxActive: 0 },
       conferences: [conference({ heldSlots: 1, lastTicket: 1 })],
       seats: [offered(1, NOW - 7)],
     });

@@ -3,7 +3,7 @@ import type {
   BookingStatus,
   ConferenceSeats,
   Instant,
-  OfferPolicy,
+  Policy,
   Seat,
   Transition,
   TransitionReason,
@@ -12,7 +12,7 @@ import type {
 /** What a batch of commands was loaded with, and what is decided on it. Nothing here touches a database or a clock. */
 export interface HallContents {
   now: Instant;
-  policy: OfferPolicy;
+  policy: Policy;
   conferences: ConferenceSeats[];
   /** Who exists, of those the commands name. */
   userIds: string[];
@@ -35,7 +35,7 @@ export interface HallContents {
  */
 export class Hall {
   readonly now: Instant;
-  readonly policy: OfferPolicy;
+  readonly policy: Policy;
   readonly transitions: Transition[] = [];
   readonly created = new Set<Seat>();
   readonly changed = new Set<Seat>();
@@ -95,7 +95,10 @@ export class Hall {
     return this.archivedById.get(bookingId) ?? null;
   }
 
-  /** The active bookings of a user that may stand in the way of one in this batch; null: there is no such user. */
+  /**
+   * The active bookings of a user that may stand in the way of one in this batch: those that overlap it, and where there is
+   * a limit all whose conferences have not ended. null: there is no such user.
+   */
   findActiveSeats(userId: string): Seat[] | null {
     return this.seatsByUser.get(userId)?.filter((seat) => seat.status !== 'CANCELED') ?? null;
   }

@@ -68,10 +68,14 @@ export interface Transition {
   organizerId: string | null;
 }
 
-export interface OfferPolicy {
+/** What an operator decides. */
+export interface Policy {
+  /** How long an offer stands. */
   windowMs: number;
   /** After so many offers missed in a row a booking is canceled; 0: never. */
   maxMissed: number;
+  /** A user has at most so many active bookings of conferences that have not ended; 0: as many as they like. */
+  maxActive: number;
 }
 
 /** What the box office can be asked to do. `organizerId`: an organizer asks, for themselves or in the owner's place. */

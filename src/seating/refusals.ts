@@ -11,6 +11,10 @@ export const REFUSALS = {
     'OVERLAPPING_BOOKING',
     'User has an active booking that overlaps this conference in time: cancel it first',
   ),
+  tooManyBookings: invalid(
+    'TOO_MANY_BOOKINGS',
+    'User has as many active bookings as one user may have: cancel one, or book again when one of their conferences has ended',
+  ),
   bookingNotFound: {
     kind: 'not_found',
     code: 'BOOKING_NOT_FOUND',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Hall } from './hall.js';
-import type { Command, ConferenceSeats, OfferPolicy, Outcome, Seat, Transition } from './model.js';
+import type { Command, ConferenceSeats, Policy, Outcome, Seat, Transition } from './model.js';
 import { decide } from './rules.js';
 
 /** Where the rules are tried with one fault after the other, fewer and always the same: see stryker.config.mjs. */
@@ -32,7 +32,7 @@ class Store {
 
   constructor(
     slots: number[],
-    public policy: OfferPolicy,
+    public policy: Policy,
     private readonly chunk: number,
   ) {
     this.conferences = NAMES.map((name, index) => ({
@@ -80,6 +80,12 @@ class Store {
           ),
       ),
     );
+    if (this.policy.maxActive > 0) {
+      const users = new Set(books.map(({ userId }) => userId));
+      seats.push(
+        ...all.filter((seat) => users.has(seat.userId) && seat.status !== 'CANCELED' && seat.endsAt > this.now),
+      );
+    }
     const cutShort = new Set<number>();
     const lines = new Map<number, Seat[]>();
     for (const conference of conferences) {
@@ -139,7 +145,7 @@ class Model {
 
   constructor(
     private readonly slots: Record<string, number>,
-    public policy: OfferPolicy,
+    public policy: Policy,
   ) {}
 
   /** The code of the refusal, or the status that came of it. */
@@ -154,6 +160,8 @@ class Model {
         const mine = [...this.bookings.values()].filter((b) => b.user === user && b.status !== 'CANCELED');
         if (mine.some((b) => b.name === name)) return 'ALREADY_BOOKED';
         if (mine.some((b) => CLASHES[name] === b.name)) return 'OVERLAPPING_BOOKING';
+        const open = mine.filter((b) => this.now < (TIMES[b.name]?.[1] ?? 0));
+        if (this.policy.maxActive > 0 && open.length >= this.policy.maxActive) return 'TOO_MANY_BOOKINGS';
         const status = this.taken(name) < (this.slots[name] ?? 0) ? 'CONFIRMED' : 'WAITLISTED';
         this.bookings.set(newId, { user, name, status, deadline: 0, missed: 0, place: 0 });
         this.unborn.add(newId);
@@ -324,18 +332,19 @@ describe('the rules', () => {
       batches: fc.array(batch, { minLength: 4, maxLength: 12, size: 'max' }),
       slots: fc.tuple(...NAMES.map(() => fc.constantFrom(1, 1, 2))),
       maxMissed: fc.constantFrom(0, 0, 1, 2),
+      maxActive: fc.constantFrom(0, 0, 1, 2),
     });
     let offers = 0;
     fc.assert(
-      fc.property(sequences, ({ batches, slots, maxMissed }) => {
-        const policy = { windowMs: MINUTE, maxMissed };
+      fc.property(sequences, ({ batches, slots, maxMissed, maxActive }) => {
+        const policy = { windowMs: MINUTE, maxMissed, maxActive };
         const store = new Store(slots, policy, 1_000);
         const model = new Model(Object.fromEntries(NAMES.map((name, index) => [name, slots[index] ?? 1])), policy);
         for (const { pass, windowMs, commands: drawn } of batches) {
           const commands = drawn.map((each) => aimed(each, store.seats, store.lastId + 1));
           store.now += pass;
           model.now = store.now;
-          store.policy = model.policy = { windowMs, maxMissed };
+          store.policy = model.policy = { windowMs, maxMissed, maxActive };
           model.unborn.clear();
           store.carryOut(commands).forEach((outcome, index) => {
             const asked = commands[index];
@@ -354,7 +363,7 @@ describe('the rules', () => {
   });
 
   it('deal with what is due in chunks, and say when more is left', () => {
-    const store = new Store([1, 1, 1], { windowMs: MINUTE, maxMissed: 0 }, 2);
+    const store = new Store([1, 1, 1], { windowMs: MINUTE, maxMissed: 0, maxActive: 0 }, 2);
     store.carryOut(USERS.map((user) => ({ kind: 'book', userId: user, conferenceName: 'Alpha' })));
     store.now = 7 * MINUTE;
     const start: Command = { kind: 'start', conferenceId: 1 };
@@ -368,6 +377,31 @@ describe('the rules', () => {
       'CONFIRMED',
       ...USERS.slice(1).map(() => 'CANCELED'),
     ]);
+  });
+
+  it('let a user have so many active bookings, and another one when a conference has ended', () => {
+    const store = new Store([5, 5, 5], { windowMs: MINUTE, maxMissed: 0, maxActive: 1 }, 1_000);
+    const book = (...names: string[]): string[] =>
+      store
+        .carryOut(names.map((name) => ({ kind: 'book', userId: 'ada', conferenceName: name })))
+        .map((outcome) => describeOutcome(outcome));
+    // Two at once are two; what is named first is what the limit would only hide.
+    expect(book('Beta', 'Gamma')).toEqual(['CONFIRMED', 'TOO_MANY_BOOKINGS']);
+    expect(book('Beta', 'Alpha', 'Gamma')).toEqual(['ALREADY_BOOKED', 'OVERLAPPING_BOOKING', 'TOO_MANY_BOOKINGS']);
+    store.now = 11 * MINUTE - 1;
+    expect(book('Gamma')).toEqual(['TOO_MANY_BOOKINGS']);
+    store.now = 11 * MINUTE;
+    expect(book('Gamma')).toEqual(['CONFIRMED']);
+  });
+
+  it('count no booking that was canceled in the same batch', () => {
+    const store = new Store([5, 5, 5], { windowMs: MINUTE, maxMissed: 0, maxActive: 1 }, 1_000);
+    store.carryOut([{ kind: 'book', userId: 'ada', conferenceName: 'Alpha' }]);
+    const outcomes = store.carryOut([
+      { kind: 'cancel', bookingId: 1, userId: 'ada' },
+      { kind: 'book', userId: 'ada', conferenceName: 'Gamma' },
+    ]);
+    expect(outcomes.map((outcome) => describeOutcome(outcome))).toEqual(['canceled', 'CONFIRMED']);
   });
 
   it('never reach past the front of the line that was loaded', () => {
@@ -398,7 +432,7 @@ describe('the rules', () => {
     };
     const hall = new Hall({
       now: 0,
-      policy: { windowMs: MINUTE, maxMissed: 0 },
+      policy: { windowMs: MINUTE, maxMissed: 0, maxActive: 0 },
       conferences: [conference],
       userIds: ['ada'],
       seats: [{ ...waiting(9), status: 'CONFIRMED', queueTicket: null }],
@@ -411,7 +445,7 @@ describe('the rules', () => {
 });
 
 describe('an organizer', () => {
-  const store = new Store([1, 1, 1], { windowMs: MINUTE, maxMissed: 0 }, 10);
+  const store = new Store([1, 1, 1], { windowMs: MINUTE, maxMissed: 0, maxActive: 0 }, 10);
   const told = (...commands: Command[]): unknown[] => {
     const before = store.transitions.length;
     store.carryOut(commands);
@@ -450,7 +484,7 @@ describe('an organizer', () => {
 describe('a booking in the archive', () => {
   const hall = new Hall({
     now: 0,
-    policy: { windowMs: MINUTE, maxMissed: 0 },
+    policy: { windowMs: MINUTE, maxMissed: 0, maxActive: 0 },
     conferences: [],
     userIds: [],
     seats: [],

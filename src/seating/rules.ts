@@ -28,6 +28,7 @@ function book(hall: Hall, { userId, conferenceName, organizerId }: Extract<Comma
   if (hasStarted(hall.now, conference)) return refused(REFUSALS.conferenceStarted);
   if (active.some((seat) => seat.conferenceId === conference.conferenceId)) return refused(REFUSALS.alreadyBooked);
   if (active.some((seat) => overlap(seat, conference))) return refused(REFUSALS.overlapping);
+  if (hasAsManyAsAllowed(hall, active)) return refused(REFUSALS.tooManyBookings);
 
   // A free slot implies that nobody waits: whoever freed it would have been made to offer it.
   const status = conference.availableSlots > 0 ? 'CONFIRMED' : 'WAITLISTED';
@@ -38,6 +39,10 @@ function book(hall: Hall, { userId, conferenceName, organizerId }: Extract<Comma
     status,
     waitlistPosition: status === 'WAITLISTED' ? conference.waitlisted : null,
   };
+}
+
+function hasAsManyAsAllowed({ now, policy: { maxActive } }: Hall, active: readonly Seat[]): boolean {
+  return maxActive > 0 && active.filter((seat) => now < seat.endsAt).length >= maxActive;
 }
 
 function confirm(hall: Hall, bookingId: number, userId: string): Outcome {

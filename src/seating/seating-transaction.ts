@@ -10,7 +10,7 @@ import { CommitFate, type Trace } from './commit-fate.js';
 import { loadHall, writesOf } from './hall-rows.js';
 import type { Hall } from './hall.js';
 import { type Answered, answersTo, claimsOf, findKeys, lockKeys, type Order } from './idempotency.js';
-import type { Command, Instant, OfferPolicy, Outcome } from './model.js';
+import type { Command, Instant, Policy, Outcome } from './model.js';
 import { decide } from './rules.js';
 import { type BusyConference, SeatingLocks } from './seating-locks.js';
 
@@ -40,15 +40,15 @@ export interface SeatingRequest {
  */
 @Injectable()
 export class SeatingTransaction {
-  private readonly policy: OfferPolicy;
+  private readonly policy: Policy;
   private readonly fate: CommitFate;
 
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly locks: SeatingLocks,
-    @Inject(ENVIRONMENT) { offers }: Environment,
+    @Inject(ENVIRONMENT) { offers, limits }: Environment,
   ) {
-    this.policy = offers;
+    this.policy = { ...offers, maxActive: limits.activeBookingsPerUser };
     this.fate = new CommitFate(dataSource);
   }
 

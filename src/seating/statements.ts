@@ -62,6 +62,11 @@ export const OVERLAPPING = `
     SELECT * FROM bookings a WHERE a.user_id = wish.user_id AND a.status <> 'CANCELED' OFFSET 0) b
   WHERE b.during && tstzrange(c.starts_at, c.ends_at)`;
 
+/** The active bookings of users $1 whose conferences have not ended. */
+export const ACTIVE_OF_USERS = `
+  SELECT ${SEAT} FROM bookings b
+  WHERE b.user_id = ANY($1::text[]) AND b.status <> 'CANCELED' AND upper(b.during) > clock_timestamp()`;
+
 /** The front of each line, in order. @param wish gives `conference_id`, and as `front` how many */
 const frontOf = (wish: string): string => `
   SELECT ${SEAT} FROM ${wish}

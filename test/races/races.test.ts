@@ -190,6 +190,61 @@ describe('races', () => {
     });
   });
 
+  describe('of one user for more bookings than they may have', () => {
+    const MOST = 3;
+    let limited: [TestBoxOffice, TestBoxOffice];
+
+    beforeAll(async () => {
+      const settings = { MAX_ACTIVE_BOOKINGS_PER_USER: String(MOST) };
+      limited = [await openBoxOffice(database.url, settings), await openBoxOffice(database.url, settings)];
+    });
+    afterAll(async () => {
+      for (const each of limited) await each.close();
+    });
+
+    /** Every user wants all of eight conferences, one after the other in time, from both offices at once. */
+    async function rush(people: number): Promise<{ booked: number; refused: string[] }> {
+      const names: string[] = [];
+      while (names.length < 8) {
+        const name = `Race ${++round}`;
+        // Half of them are full: who waits has a booking, too.
+        await backstage.addConference(name, names.length % 2 === 0 ? people : 1, 8_640_000 + names.length * 3_600);
+        names.push(name);
+      }
+      const users = await backstage.addUsers(`many${++round}x`, people);
+      const asked = users.flatMap((user) =>
+        names.map((name, place) => limited[place % 2 === 0 ? 0 : 1].boxOffice.book(user, name)),
+      );
+      const { values, codes } = await settle(asked);
+      return { booked: values.length, refused: [...new Set(codes)] };
+    }
+
+    const mostOfOne = async (): Promise<number> => {
+      const [row] = await backstage.query<{ most: number }>(
+        'SELECT max(count)::int AS most FROM (SELECT count(*) FROM bookings GROUP BY user_id) each',
+      );
+      return row?.most ?? 0;
+    };
+
+    it('end with as many as they may have, and no more', async () => {
+      for (let count = 0; count < ROUNDS; count++) {
+        expect(await rush(4)).toEqual({ booked: 4 * MOST, refused: ['TOO_MANY_BOOKINGS'] });
+        expect(await mostOfOne()).toBe(MOST);
+      }
+      expect(await backstage.brokenRules(3_600)).toEqual([]);
+    });
+
+    it('control: without the locks they have more', async () => {
+      takeLocksAway();
+      let most = 0;
+      for (let count = 0; count < CONTROL_ROUNDS && most <= MOST; count++) {
+        await rush(1);
+        most = await mostOfOne();
+      }
+      expect(most).toBeGreaterThan(MOST);
+    });
+  });
+
   describe('of one user for conferences that overlap', () => {
     /** Every user wants all of five conferences at the same hour, from both offices at once. */
     async function rush(people: number): Promise<{ booked: number; overlapping: number; failed: string[] }> {
