@@ -59,7 +59,13 @@ const looked = (more: boolean): Outcome => ({ kind: 'looked', now: NOW, more });
 /** What is written down of what these commands did: booking, from, to, why, and whose slot it was. */
 function stepsOf(own: Hall, ...commands: Command[]): unknown[][] {
   for (const command of commands) decide(own, command);
-  return own.transitions.map((step) => Object.values(step) as unknown[]);
+  return own.transitions.map(({ bookingId, fromStatus, toStatus, reason, causeBookingId }) => [
+    bookingId,
+    fromStatus,
+    toStatus,
+    reason,
+    causeBookingId,
+  ]);
 }
 
 describe('what is written down', () => {
