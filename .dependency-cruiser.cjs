@@ -1,8 +1,8 @@
-// Imports go one way: waitlist, bookings, retention → seating → conferences, users → messaging, database, config, common.
+// Imports go one way: waitlist, bookings, retention → seating → conferences, users → messaging, database, tracing, config, common.
 const layers = [
   ['common'],
   ['config'],
-  ['database'],
+  ['database', 'tracing'],
   ['access', 'http', 'messaging'],
   ['users', 'conferences'],
   ['seating'],
@@ -43,6 +43,18 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/metrics/' },
       to: { path: '^src/metrics/', dynamic: false },
+    },
+    {
+      name: 'only-tracing-knows-open-telemetry',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/tracing/open-telemetry\\.ts$' },
+      to: { path: '@opentelemetry/' },
+    },
+    {
+      name: 'open-telemetry-is-loaded-when-it-is-asked-for',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^src/tracing/open-telemetry\\.ts$', dynamic: false },
     },
     { name: 'nothing-from-tests', severity: 'error', from: { path: '^(src|migrations)/' }, to: { path: '^test/' } },
     {

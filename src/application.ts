@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { Logger, type LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -5,10 +6,14 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { AccessGuard } from './access/access.js';
 import { identifyCallers } from './access/authenticator.js';
 import { AppModule } from './app.module.js';
+import { Cause, requestIdFrom } from './common/cause.js';
+import type { ServiceLog } from './common/logger.js';
+import { TRACER, type Tracer } from './common/spans.js';
 import { Database } from './database/database.js';
 import { DatabaseGuard } from './health/database.guard.js';
 import { HttpErrorsFilter, sendError } from './http/http-errors.filter.js';
 import { acceptJsonObjects, BODY_LIMIT_BYTES } from './http/json-body.js';
+import { RequestObserver } from './http/request-observer.js';
 import { validationPipe } from './common/validation.js';
 import type { Environment } from './config/environment.js';
 import { Drain } from './health/drain.js';
@@ -23,22 +28,29 @@ const PARAMETER_MOST = 3 * 255;
 const REQUEST_TIMEOUT_MS = 30_000;
 const REQUEST_LINE = /^[A-Z-]+ \S+ HTTP\/1\.[01]\r?\n/;
 
-/** The whole application for its role, not listening and not connected yet. */
+/**
+ * The whole application for its role, not listening and not connected yet.
+ * @param logger has a line for each request where it can write one
+ */
 export async function createApplication(
   environment: Environment,
-  logger?: LoggerService | false,
+  logger?: LoggerService | ServiceLog | false,
 ): Promise<NestFastifyApplication> {
   const log = new Logger('Http');
+  const requestLog = logger !== undefined && logger !== false && 'request' in logger ? logger : null;
   const adapter = new FastifyAdapter({
     bodyLimit: BODY_LIMIT_BYTES,
+    genReqId: ({ headers }: IncomingMessage) => requestIdFrom(headers['x-request-id']),
     requestTimeout: REQUEST_TIMEOUT_MS,
     // Refused by us, in JSON, where it matters: nothing here depends on it.
     http: { requireHostHeader: false },
     // Whoever is still connected while the service stops is served to the end.
     return503OnClosing: false,
     routerOptions: { maxParamLength: PARAMETER_MOST },
-    frameworkErrors: (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) =>
-      sendError(reply, error, log),
+    frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
+      observer.observe(request, reply);
+      sendError(reply, error, log);
+    },
     clientErrorHandler: (error, socket) => {
       if (!socket.writable) return;
       // A method that HTTP itself does not know is one that no path has.
@@ -50,9 +62,10 @@ export async function createApplication(
         message: isMethod ? 'No path has this method: see /docs' : 'The request is not valid HTTP: correct its syntax',
         code: isMethod ? 'ROUTE_NOT_FOUND' : 'MALFORMED_REQUEST',
       });
-      socket.end(
-        `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
-      );
+      const cause = new Cause([requestIdFrom(null)], null);
+      const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
+      socket.end(`${head}\r\nX-Request-Id: ${cause.requestIds[0]}\r\nConnection: close\r\n\r\n${body}`);
+      observer.refused(Number.parseInt(status), socket, cause);
     },
   });
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.for(environment), adapter, {
@@ -62,6 +75,8 @@ export async function createApplication(
     ...(logger === undefined ? {} : { logger }),
   });
   const fastify: FastifyInstance = adapter.getInstance();
+  const observer = new RequestObserver(requestLog, app.get<Tracer | null>(TRACER));
+  observer.watch(fastify);
   acceptJsonObjects(fastify);
   // An expectation that nobody knows is no reason to refuse: the request is answered as any other.
   const server = app.getHttpServer();

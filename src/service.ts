@@ -2,6 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { LoggerService } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApplication } from './application.js';
+import { TRACER, type Tracer } from './common/spans.js';
+import type { ServiceLog } from './common/logger.js';
 import type { Environment } from './config/environment.js';
 import { Database } from './database/database.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './database/embedded-postgres.js';
@@ -23,7 +25,7 @@ const STOP_WITHIN_MS = 10_000;
  * Runs one instance until it is told to stop by SIGTERM, SIGINT or SIGHUP. Another signal, later, ends it at once.
  * @param folder where the embedded PostgreSQL keeps its data, when no database is configured
  */
-export async function runService(environment: Environment, logger: LoggerService, folder: string): Promise<void> {
+export async function runService(environment: Environment, logger: ServiceLog, folder: string): Promise<void> {
   let embedded: EmbeddedPostgres | null = null;
   // Also whoever insists gets the database stopped: it would go on by itself.
   const insist = (): void => void Promise.resolve(embedded?.stop()).finally(() => process.exit(1));
@@ -112,6 +114,8 @@ async function stop(
   await answered;
   clearTimeout(cut);
   await app.close();
+  // What the stop itself did is in them.
+  await app.get<Tracer | null>(TRACER)?.close();
   clearTimeout(giveUp);
   logger.log('stopped', 'Service');
 }

@@ -175,7 +175,7 @@ export class BookingsController {
   ): Promise<string | StreamableFile> {
     const { after, limit } = parseListQuery(afterText, limitText);
     if (limit === null) {
-      return new StreamableFile(await this.list.stream(name, after ?? 0), { type: JSON_TYPE });
+      return new StreamableFile(await this.list.stream(name, after ?? 0, reply.request.cause), { type: JSON_TYPE });
     }
     const { text, next } = await this.list.page(name, after ?? 0, limit);
     if (next !== null) {
@@ -203,7 +203,7 @@ export class BookingsController {
     key: string | null,
     reply: FastifyReply,
   ): Promise<string> {
-    const { status, body, isReplay } = await this.bookings.carryOut(command, key, caller);
+    const { status, body, isReplay } = await this.bookings.carryOut(command, key, caller, reply.request.cause);
     void reply.status(status).header('Content-Type', JSON_TYPE);
     if (isReplay) void reply.header(REPLAYED, 'true');
     return body;

@@ -3,6 +3,7 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import { type Caller, maySee } from '../access/caller.js';
 import { AppError } from '../common/app-error.js';
+import type { Cause } from '../common/cause.js';
 import { prepared } from '../database/prepared.js';
 import { Together } from '../database/together.js';
 import { Booking } from '../seating/booking.entity.js';
@@ -88,12 +89,12 @@ export class BookingsService {
    * Has the box office carry out what a person asks for; with a key, once, however often it is asked.
    * @throws AppError with the reason where it is refused; with a key a refusal is an answer, that is kept like any other
    */
-  async carryOut(command: RequestCommand, key: string | null, caller: Caller): Promise<SentAnswer> {
-    if (key === null) return { ...answerTo(await this.boxOffice.ask(command)), isReplay: false };
+  async carryOut(command: RequestCommand, key: string | null, caller: Caller, cause: Cause): Promise<SentAnswer> {
+    if (key === null) return { ...answerTo(await this.boxOffice.ask(command, null, cause)), isReplay: false };
     const fingerprint = fingerprintOf(command);
     // Nobody can come upon a key of somebody else.
     const route = 'userId' in caller ? `${command.kind}:${caller.userId}` : command.kind;
-    const { answer, isReplay } = await this.boxOffice.ask(command, { route, key, fingerprint, answerTo });
+    const { answer, isReplay } = await this.boxOffice.ask(command, { route, key, fingerprint, answerTo }, cause);
     return { ...answer, isReplay };
   }
 

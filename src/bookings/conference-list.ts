@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { Injectable, Logger } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
+import type { Cause } from '../common/cause.js';
 import { isPlainText } from '../common/text.js';
 import { Conference } from '../conferences/conference.entity.js';
 import { conferenceNotFound } from '../conferences/conferences.service.js';
@@ -97,30 +98,30 @@ export class ConferenceList {
    * ends the stream with an error, and is logged.
    * @throws AppError `CONFERENCE_NOT_FOUND`, and whatever fails before the first page is there
    */
-  async stream(name: string, after: number): Promise<Readable> {
+  async stream(name: string, after: number, cause: Cause): Promise<Readable> {
     const conferenceId = await this.find(name);
     const first = await this.read(conferenceId, after, PAGE);
-    return Readable.from(this.write(conferenceId, first), { objectMode: false });
+    return Readable.from(this.write(conferenceId, first, cause), { objectMode: false });
   }
 
-  private async *write(conferenceId: number, first: Page): AsyncGenerator<string> {
+  private async *write(conferenceId: number, first: Page, cause: Cause): AsyncGenerator<string> {
     yield '[';
     let page = first;
     if (page.text !== '') yield page.text;
     // The next one is read when what was there has been taken, and not before.
     while (page.next !== null) {
-      page = await this.readNext(conferenceId, page.next);
+      page = await this.readNext(conferenceId, page.next, cause);
       if (page.text !== '') yield `,${page.text}`;
     }
     yield ']';
   }
 
-  private async readNext(conferenceId: number, after: number): Promise<Page> {
+  private async readNext(conferenceId: number, after: number, cause: Cause): Promise<Page> {
     try {
       return await this.read(conferenceId, after, PAGE);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      this.logger.error(`A list of bookings breaks off after booking ${after}: ${reason}`);
+      this.logger.error(`A list of bookings breaks off after booking ${after}: ${reason}`, cause);
       throw error;
     }
   }

@@ -1,6 +1,6 @@
-import { Body, Controller, Get, Param, Post, Query, Res } from '@nestjs/common';
+import { Body, Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Access } from '../access/access.js';
 import { ApiErrors } from '../common/error-responses.js';
 import { parseInstant } from '../common/instant.js';
@@ -17,9 +17,12 @@ export class ConferencesController {
   @ApiCreatedResponse({ type: ConferenceAddedDto, description: 'The conference was added.' })
   @ApiErrors({ 400: 'A field is wrong, or the conference exists.' }, true)
   @Access('organizers')
-  async add(@Body() { name, location, start, end, slots, topics }: AddConferenceDto): Promise<ConferenceAddedDto> {
+  async add(
+    @Body() { name, location, start, end, slots, topics }: AddConferenceDto,
+    @Req() { cause }: FastifyRequest,
+  ): Promise<ConferenceAddedDto> {
     const [startsAt, endsAt] = [parseInstant(start) ?? NaN, parseInstant(end) ?? NaN];
-    const added = await this.conferences.add({ name, location, startsAt, endsAt, slots, topics });
+    const added = await this.conferences.add({ name, location, startsAt, endsAt, slots, topics }, cause);
     return Object.assign({ message: 'conference added successfully' }, added);
   }
 

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import { AppError } from '../common/app-error.js';
+import type { Cause } from '../common/cause.js';
 import { isPlainText } from '../common/text.js';
 import { violatedConstraint } from '../database/failures.js';
 import { prepared } from '../database/prepared.js';
@@ -63,17 +64,17 @@ export class ConferencesService {
   ) {}
 
   /**
-   * Publishes a conference, and sets the timer of its start.
+   * Publishes a conference, and sets the timer of its start, which bears its cause.
    * @throws AppError `VALIDATION_FAILED` where its times cannot be, `CONFERENCE_EXISTS` where its name is taken
    */
-  async add(conference: NewConference): Promise<ConferenceDto> {
+  async add(conference: NewConference, cause: Cause): Promise<ConferenceDto> {
     const { name, location, startsAt, endsAt, slots, topics } = conference;
     if (endsAt <= startsAt) throw wrongTime('end', 'end must be after start');
     if (endsAt - startsAt > LONGEST_MS) throw wrongTime('end', 'end must be at most 12 hours after start');
     const [added] = await this.insert(conference);
     if (added === undefined) throw wrongTime('start', 'start must be in the future');
     this.timers.schedule(
-      [{ pattern: CONFERENCE_STARTS, conferenceId: added.conference_id, dueAt: startsAt }],
+      [{ pattern: CONFERENCE_STARTS, conferenceId: added.conference_id, dueAt: startsAt, cause }],
       Number(added.now),
     );
     return {

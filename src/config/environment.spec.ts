@@ -25,6 +25,7 @@ describe('parseEnvironment', () => {
       shutdownDelayMs: 0,
       logLevel: 'info',
       metrics: null,
+      traces: null,
     });
   });
 
@@ -57,6 +58,18 @@ describe('parseEnvironment', () => {
     });
     const both = parseEnvironment({ RABBITMQ_HOST: 'rabbit', RABBITMQ_URL: 'amqps://a:b@elsewhere/vhost' });
     expect(both.broker?.url).toBe('amqps://a:b@elsewhere/vhost');
+  });
+
+  it('collects traces only where it is said where they go', () => {
+    expect(parseEnvironment({ OTEL_SERVICE_NAME: 'x', OTEL_TRACES_SAMPLER_ARG: '0.5' }).traces).toBeNull();
+    const endpoint = 'http://collector:4318';
+    expect(parseEnvironment({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }).traces).toEqual({
+      endpoint,
+      serviceName: 'conference-booking',
+      ratio: 1,
+    });
+    const own = { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_SERVICE_NAME: 'x', OTEL_TRACES_SAMPLER_ARG: '0.05' };
+    expect(parseEnvironment(own).traces).toEqual({ endpoint, serviceName: 'x', ratio: 0.05 });
   });
 
   it('allows fractions of a second, and uses a sweep interval that is set with and without a broker', () => {
@@ -121,6 +134,9 @@ describe('parseEnvironment', () => {
     ['DATABASE_URL', 'localhost'],
     ['DATABASE_URL', 'postgres://user:b%zz@db/booking'],
     ['DATABASE_URL', 'postgres://user:p@ss/w#rd@db/booking'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'grpc://collector:4317'],
+    ['OTEL_TRACES_SAMPLER_ARG', '1.1'],
   ])('refuses %s=%s by name', (name, value) => {
     const mistakes = mistakesOf({ [name]: value });
     expect(mistakes).toHaveLength(1);

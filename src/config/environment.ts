@@ -37,6 +37,8 @@ export interface Environment {
   logLevel: LogLevel;
   /** Where metrics are told: on a port of their own, to whoever has the token, or both; `null`: nowhere. */
   metrics: { port: number | null; token: string | null } | null;
+  /** Where traces are sent, as what, and what part of them, 0 to 1; `null`: there are none. */
+  traces: { endpoint: string; serviceName: string; ratio: number } | null;
 }
 
 /** Whether callers must say who they are, and by whose word they are believed. */
@@ -147,6 +149,7 @@ export function parseEnvironment(variables: Variables, purpose: Purpose = 'servi
     shutdownDelayMs: read.milliseconds('SHUTDOWN_DELAY_SECONDS', { default: 0, min: 0, max: 60 }),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     metrics: readMetrics(read),
+    traces: readTraces(read),
   };
   if (environment.metrics?.port === environment.http.port) {
     read.mistakes.push('METRICS_PORT must differ from PORT: on that one, METRICS_TOKEN is what guards the metrics');
@@ -267,6 +270,14 @@ function readCorsOrigins(read: Reader): string[] {
     }
   }
   return origins;
+}
+
+/** The names are OpenTelemetry's. Source: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables */
+function readTraces(read: Reader): Environment['traces'] {
+  const endpoint = read.url('OTEL_EXPORTER_OTLP_ENDPOINT', ['http:', 'https:']);
+  const serviceName = read.text('OTEL_SERVICE_NAME', 'conference-booking');
+  const ratio = read.number('OTEL_TRACES_SAMPLER_ARG', { default: 1, min: 0, max: 1 });
+  return endpoint === null ? null : { endpoint, serviceName, ratio };
 }
 
 /** Reads one variable after the other and remembers what is wrong with each. */

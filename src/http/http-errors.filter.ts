@@ -66,7 +66,7 @@ export class HttpErrorsFilter implements ExceptionFilter {
 export function sendError(reply: FastifyReply, error: unknown, logger: Pick<Logger, 'error'>): void {
   const known = toAppError(error);
   if (known === null) {
-    logger.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    logger.error(error instanceof Error ? (error.stack ?? error.message) : String(error), reply.request.cause);
     void reply.status(500).send({ message: 'The service made a mistake: it has been noted', code: 'INTERNAL_ERROR' });
     return;
   }

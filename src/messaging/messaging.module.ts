@@ -2,12 +2,14 @@ import { Logger, Module, type INestApplication } from '@nestjs/common';
 import type { CustomStrategy } from '@nestjs/microservices';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
+import { TracingModule } from '../tracing/tracing.module.js';
 import { Acknowledger } from './acknowledger.js';
 import { TimerPublisher } from './timer-publisher.js';
 import { TimerServer } from './timer-server.js';
 import { TimerTopology } from './topology.js';
 
 @Module({
+  imports: [TracingModule],
   providers: [
     TimerPublisher,
     Acknowledger,

@@ -1,11 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { ConfirmChannel } from 'amqplib';
+import { idsToText } from '../common/cause.js';
 import { timerMoved } from '../common/facts.js';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
 import { BrokerChannel } from './broker-channel.js';
-import { toTimerPayload, type Timer } from './timers.js';
+import { REQUEST_ID_HEADER, toTimerPayload, TRACEPARENT_HEADER, type Timer } from './timers.js';
 import { TimerTopology } from './topology.js';
 import { within } from './within.js';
 
@@ -186,7 +187,7 @@ export class TimerPublisher implements OnModuleInit, OnApplicationShutdown {
       timerMoved.tell('failed');
       this.inFlight.delete(key);
       if (error instanceof RangeError) {
-        this.logger.error(`A timer was refused: ${error.message}`);
+        this.logger.error(`A timer was refused: ${error.message}`, alarm.timer.cause);
         return;
       }
       if (!this.isClosed) this.owed.set(key, alarm);
@@ -200,7 +201,33 @@ export class TimerPublisher implements OnModuleInit, OnApplicationShutdown {
     if (this.broker === null || this.topology === null) return;
     const content = Buffer.from(JSON.stringify({ pattern: timer.pattern, data: toTimerPayload(timer) }));
     const queue = this.topology.queueFor(dueAt - performance.now());
-    await this.broker.publish(queue, content, { persistent: true, mandatory: true, timeoutMs: PUBLISH_TIMEOUT_MS });
+    const { cause } = timer;
+    const span = cause?.span?.begin({
+      name: `publish ${timer.pattern}`,
+      kind: 'producer',
+      attributes: {
+        'messaging.system': 'rabbitmq',
+        'messaging.operation.type': 'send',
+        'messaging.destination.name': queue,
+        'booking.conference_id': timer.conferenceId,
+      },
+    });
+    const headers = {
+      ...(cause && { [REQUEST_ID_HEADER]: idsToText(cause) }),
+      ...(span && { [TRACEPARENT_HEADER]: span.traceparent }),
+    };
+    try {
+      await this.broker.publish(queue, content, {
+        persistent: true,
+        mandatory: true,
+        headers,
+        timeoutMs: PUBLISH_TIMEOUT_MS,
+      });
+      span?.end();
+    } catch (error) {
+      span?.end({ failure: 'not confirmed' });
+      throw error;
+    }
   }
 
   /** Publishes nothing until the broker has answered something, at least a second later. */

@@ -1,14 +1,22 @@
+import type { Cause } from '../common/cause.js';
+
 /** The patterns of the messages that say: look at this conference now. */
 export const CONFIRMATION_EXPIRED = 'confirmation.expired';
 export const CONFERENCE_STARTS = 'conference.starts';
 const TIMER_PATTERNS = [CONFIRMATION_EXPIRED, CONFERENCE_STARTS] as const;
 export type TimerPattern = (typeof TIMER_PATTERNS)[number];
 
+/** The headers of a message that say what it was set for. A message without them, or with others' in them, is none the worse. */
+export const REQUEST_ID_HEADER = 'x-request-id';
+export const TRACEPARENT_HEADER = 'traceparent';
+
 /** An alarm to be set. Instants are milliseconds since 1970 by the database's clock. */
 export interface Timer {
   pattern: TimerPattern;
   conferenceId: number;
   dueAt: number;
+  /** What it was set for, where that is known. It says nothing of when, or of what is done then. */
+  cause?: Cause;
 }
 
 /** A timer's `data` on the wire; its `pattern` stands beside it. `due_at` is ISO 8601 in UTC with milliseconds. */

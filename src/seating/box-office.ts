@@ -1,7 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { AppError, overloaded, timedOut } from '../common/app-error.js';
+import { Cause } from '../common/cause.js';
 import { commandAnswered } from '../common/facts.js';
+import type { SpanEnd } from '../common/spans.js';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
 import { databaseUnavailable, isDatabaseAway, isTransient, violatedConstraint } from '../database/failures.js';
@@ -101,19 +103,24 @@ export class BoxOffice implements OnApplicationShutdown {
     await this.ask({ kind: 'cancel', bookingId, userId });
   }
 
-  /** Carries out what a person asks for. @throws AppError as {@link book} */
-  ask(command: RequestCommand): Promise<Outcome>;
+  /**
+   * Carries out what a person asks for.
+   * @param cause what it comes of: the timers of the offers that it makes bear it
+   * @throws AppError as {@link book}
+   */
+  ask(command: RequestCommand, idempotency?: null, cause?: Cause): Promise<Outcome>;
   /**
    * The same for a request that may be sent again: carried out once, and answered in the same words for 24 h.
    * @throws AppError `IDEMPOTENCY_KEY_IN_USE`, `IDEMPOTENCY_KEY_REUSED`, `OVERLOADED` or `TIMED_OUT`; a refusal is an answer
    */
-  ask(command: RequestCommand, idempotency: Idempotency): Promise<Answered>;
-  async ask(command: RequestCommand, idempotency?: Idempotency): Promise<Outcome | Answered> {
+  ask(command: RequestCommand, idempotency: Idempotency, cause?: Cause): Promise<Answered>;
+  async ask(command: RequestCommand, idempotency?: Idempotency | null, cause?: Cause): Promise<Outcome | Answered> {
     if (this.waiting >= this.waitingMost) throw told(command, overloaded());
     return new Promise((resolve, reject) => {
       const since = performance.now();
       this.requests.add({
         command,
+        cause: cause ?? null,
         since,
         resolve: answer(resolve, reject),
         reject,
@@ -123,13 +130,13 @@ export class BoxOffice implements OnApplicationShutdown {
   }
 
   /** Does what is overdue in a conference: all of it, in order. Nothing due means nothing to do. */
-  expireOffers(conferenceId: number): Promise<{ now: Instant }> {
-    return this.lookAt({ kind: 'expire', conferenceId });
+  expireOffers(conferenceId: number, cause?: Cause): Promise<{ now: Instant }> {
+    return this.lookAt({ kind: 'expire', conferenceId }, cause ?? null);
   }
 
   /** Closes the line of a conference whose start has come. Before that there is nothing to do. */
-  startConference(conferenceId: number): Promise<{ now: Instant }> {
-    return this.lookAt({ kind: 'start', conferenceId });
+  startConference(conferenceId: number, cause?: Cause): Promise<{ now: Instant }> {
+    return this.lookAt({ kind: 'start', conferenceId }, cause ?? null);
   }
 
   /**
@@ -148,14 +155,14 @@ export class BoxOffice implements OnApplicationShutdown {
     clearInterval(this.clock);
   }
 
-  /** Looks that wait for the same conference are one. */
-  private async lookAt(command: TimerCommand): Promise<{ now: Instant }> {
+  /** Looks that wait for the same conference are one, the first one's. */
+  private async lookAt(command: TimerCommand, cause: Cause | null): Promise<{ now: Instant }> {
     const key = keyOf(command);
     for (;;) {
       let look = this.timersWaiting.get(key);
       if (look === undefined) {
         look = new Promise<Outcome | Answered>((resolve, reject) => {
-          this.timers.add({ command, since: performance.now(), resolve: answer(resolve, reject), reject });
+          this.timers.add({ command, cause, since: performance.now(), resolve: answer(resolve, reject), reject });
         });
         this.timersWaiting.set(key, look);
       }
@@ -226,6 +233,7 @@ export class BoxOffice implements OnApplicationShutdown {
    */
   private async carryOut(options: CarryOutOptions, batch: Batch): Promise<Passed[]> {
     for (let attempt = 1; ; attempt++) {
+      const begunAt = performance.now();
       let result: SeatingResult;
       try {
         result = await this.transaction.run({ ...options, ahead: () => batch.peek(), take: () => batch.take() });
@@ -244,43 +252,55 @@ export class BoxOffice implements OnApplicationShutdown {
           const [first, second] = batch.split();
           return [...(await this.carryOut(options, first)), ...(await this.carryOut(options, second))];
         }
-        const failure = this.failureOf(error);
-        for (const waiting of commands) waiting.reject(told(waiting.command, failure));
+        const failure = this.failureOf(error, commands);
+        for (const waiting of commands) {
+          trace(waiting, commands.length, begunAt, { failure: failure instanceof AppError ? failure.code : 'failed' });
+          waiting.reject(told(waiting.command, failure));
+        }
         return [];
       }
-      return this.answerAll(batch.taken, result, options.waitFor === undefined ? ANSWERS_PER_TURN : Infinity);
+      return this.answerAll(batch.taken, result, begunAt, options.waitFor === undefined ? ANSWERS_PER_TURN : Infinity);
     }
   }
 
-  private answerAll(batch: readonly Waiting[], result: SeatingResult, perTurn: number): Passed[] {
+  private answerAll(batch: readonly Waiting[], result: SeatingResult, begunAt: number, perTurn: number): Passed[] {
     const passed: Passed[] = [];
     const answers: (() => void)[] = [];
+    const traced = new Map<Waiting['cause'], Cause>();
+    const attributes = { 'booking.transaction_id': result.transactionId };
     batch.forEach((waiting, index) => {
       const outcome = result.outcomes[index];
       if (outcome === undefined) waiting.reject(told(waiting.command, new Error('A command was not decided')));
       else if (outcome === 'busy user') passed.push({ waiting, conference: null });
-      else if ('kind' in outcome) answers.push(() => waiting.resolve(told(waiting.command, outcome)));
-      else passed.push({ waiting, conference: outcome });
+      else if ('kind' in outcome) {
+        answers.push(() => waiting.resolve(told(waiting.command, outcome)));
+        const within = trace(waiting, batch.length, begunAt, { attributes });
+        if (within !== null) traced.set(waiting.cause, within);
+      } else passed.push({ waiting, conference: outcome });
     });
     // The next batch is sent first: the database works on it while these are told. Where somebody else has the lock by now,
     // there is time to tell them all.
     setImmediate(() => giveInTurns(answers, perTurn));
     this.publisher.schedule(
-      result.offers.map(({ conferenceId, deadline }) => ({
-        pattern: CONFIRMATION_EXPIRED,
-        conferenceId,
-        dueAt: deadline,
-      })),
+      result.offers.map(({ conferenceId, deadline, causes }) => {
+        const [first, ...others] = [...causes].map((cause) => traced.get(cause) ?? cause);
+        return {
+          pattern: CONFIRMATION_EXPIRED,
+          conferenceId,
+          dueAt: deadline,
+          ...(first && { cause: Cause.of([first, ...others]) }),
+        };
+      }),
       result.now,
     );
     return passed;
   }
 
   /** What one command is told when its transaction failed for good. */
-  private failureOf(error: unknown): unknown {
+  private failureOf(error: unknown, commands: readonly Waiting[]): unknown {
     if (error instanceof AppError) return error;
     if (isDatabaseAway(error)) {
-      this.logFailure(error);
+      this.logFailure(error, commands);
       return databaseUnavailable();
     }
     // The constraints are the backstop: they speak only where a lock was not held.
@@ -288,12 +308,19 @@ export class BoxOffice implements OnApplicationShutdown {
     if (constraint === 'bookings_active_key') return refusal('alreadyBooked');
     if (constraint === 'bookings_no_overlap') return refusal('overlapping');
     if (isTransient(error)) return timedOut();
-    this.logFailure(error);
+    this.logFailure(error, commands);
     return error;
   }
 
-  private logFailure(error: unknown): void {
-    this.logger.error(`A seating transaction failed: ${error instanceof Error ? error.message : String(error)}`);
+  /** One line for all of a batch; it bears the id of a request where it was that one's alone. */
+  private logFailure(error: unknown, commands: readonly Waiting[]): void {
+    const [only, ...others] = commands;
+    const size = others.length === 0 ? '' : ` of ${commands.length} commands`;
+    const cause = others.length === 0 ? (only?.cause ?? undefined) : undefined;
+    this.logger.error(
+      `A seating transaction${size} failed: ${error instanceof Error ? error.message : String(error)}`,
+      cause,
+    );
   }
 
   private lookAtTheClock(): void {
@@ -328,6 +355,23 @@ interface BusyLane {
 function giveInTurns(answers: (() => void)[], perTurn: number): void {
   for (const give of answers.splice(0, perTurn)) give();
   if (answers.length > 0) setImmediate(() => giveInTurns(answers, perTurn));
+}
+
+/**
+ * Shows in the trace of a command how long it waited, and the transaction that carried it out. One that carries out many is
+ * in the trace of each of them, as a trace is of one request, under one `booking.transaction_id`.
+ * @returns the cause, within the transaction; null where it is not traced
+ */
+function trace({ command, cause, since }: Waiting, batchSize: number, begunAt: number, end: SpanEnd): Cause | null {
+  if (!cause?.span) return null;
+  // Whoever came while the transaction waited for a lock is in it, too.
+  const takenAt = Math.max(since, begunAt);
+  cause.span.begin({ name: 'wait in the box office', kind: 'internal', at: since }).end({ at: takenAt });
+  const attributes = { 'booking.command': command.kind, 'booking.batch_size': batchSize };
+  const span = cause.span.begin({ name: 'seating transaction', kind: 'internal', at: takenAt, attributes });
+  span.end(end);
+  // A line that nobody answers goes round for ever, and no trace should.
+  return cause.within(isTimer(command) ? span.onward : span);
 }
 
 type CarryOutOptions = Pick<SeatingRequest, 'waitFor' | 'passOver'>;

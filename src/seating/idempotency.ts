@@ -1,3 +1,4 @@
+import type { Cause } from '../common/cause.js';
 import { type Statement, statement } from '../database/flights.js';
 import type { Command, Outcome, Refusal } from './model.js';
 import { REFUSALS } from './refusals.js';
@@ -19,9 +20,10 @@ export interface Idempotency {
   readonly answerTo: (outcome: Outcome) => Answer;
 }
 
-/** A command, and the key it came with, where it has one. */
+/** A command, what it comes of, where that is known, and the key it came with, where it has one. */
 export interface Order {
   readonly command: Command;
+  readonly cause?: Cause | null;
   readonly idempotency?: Idempotency;
 }
 

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
+import type { Cause } from '../common/cause.js';
 import { batchCommitted } from '../common/facts.js';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
@@ -10,7 +11,7 @@ import { CommitFate, type Trace } from './commit-fate.js';
 import { loadHall, writesOf } from './hall-rows.js';
 import type { Hall } from './hall.js';
 import { type Answered, answersTo, claimsOf, findKeys, lockKeys, type Order } from './idempotency.js';
-import type { Command, Instant, Policy, Outcome } from './model.js';
+import type { Instant, Outcome, Policy } from './model.js';
 import { decide } from './rules.js';
 import { type BusyConference, SeatingLocks } from './seating-locks.js';
 
@@ -18,8 +19,17 @@ export interface SeatingResult {
   /** In the order of the commands. What was not carried out has the conference, or else says that the user, is busy. */
   outcomes: (Outcome | Answered | BusyConference | 'busy user')[];
   /** The open offers that were made, by conference and deadline. */
-  offers: { conferenceId: number; deadline: Instant }[];
+  offers: OffersMade[];
   now: Instant;
+  transactionId: string;
+}
+
+/** Offers of one conference that run out together. */
+export interface OffersMade {
+  conferenceId: number;
+  deadline: Instant;
+  /** Of the commands that led to them, in their order, as far as it is known. */
+  causes: Set<Cause>;
 }
 
 export interface SeatingRequest {
@@ -83,29 +93,33 @@ export class SeatingTransaction {
     const takenAt = performance.now();
     const claims = claimsOf(orders, ...(await transaction.send(lockKeys(orders), findKeys(orders))));
     const open = orders.filter((_, index) => claims[index] === null);
-    const { outcomes, writes, ...carriedOut } = await this.carryOut(
-      transaction,
-      open.map(({ command }) => command),
-      passOver,
-    );
+    const { outcomes, writes, ...carriedOut } = await this.carryOut(transaction, open, passOver);
     const { results, keep } = answersTo(orders, claims, outcomes);
     const { offers, now, transactionId, trace, hall } = carriedOut;
-    const result = { outcomes: results, offers, now };
+    const result = { outcomes: results, offers, now, transactionId };
     return { result, writes: [...writes, keep], transactionId, trace, hall, takenAt };
   }
 
-  /** Decides commands that nothing is known of yet. */
+  /** Decides orders that nothing is known of yet. */
   private async carryOut(
     transaction: FlightTransaction,
-    commands: readonly Command[],
+    orders: readonly Order[],
     passOver: readonly BusyConference[],
   ): Promise<CarriedOut> {
+    const commands = orders.map(({ command }) => command);
     const { hall, obstacles, transactionId } = await loadHall(transaction, this.locks, commands, passOver, this.policy);
-    const outcomes = commands.map((command, index) => obstacles[index] ?? decide(hall, command));
+    const causeOfOffer = new Map<number, Cause>();
+    const outcomes = orders.map(({ command, cause }, index) => {
+      const before = hall.transitions.length;
+      const outcome = obstacles[index] ?? decide(hall, command);
+      // What was written down meanwhile is this command's doing.
+      if (cause) for (const bookingId of offeredSince(hall, before)) causeOfOffer.set(bookingId, cause);
+      return outcome;
+    });
     const last = hall.transitions.at(-1);
     return {
       outcomes,
-      offers: offersMade(hall),
+      offers: offersMade(hall, causeOfOffer),
       now: hall.now,
       writes: writesOf(hall),
       hall,
@@ -148,12 +162,26 @@ function announce({ result, hall, takenAt }: Decided): SeatingResult {
   return result;
 }
 
-function offersMade(hall: Hall): { conferenceId: number; deadline: Instant }[] {
-  const offers = new Map<string, { conferenceId: number; deadline: Instant }>();
+/** The bookings that were offered a slot since so many transitions. */
+function offeredSince({ transitions }: Hall, count: number): number[] {
+  const offered: number[] = [];
+  for (let index = count; index < transitions.length; index++) {
+    const transition = transitions[index];
+    if (transition?.reason === 'offered') offered.push(transition.bookingId);
+  }
+  return offered;
+}
+
+function offersMade(hall: Hall, causeOfOffer: ReadonlyMap<number, Cause>): OffersMade[] {
+  const offers = new Map<string, OffersMade>();
   for (const seat of [...hall.changed, ...hall.created]) {
-    const { conferenceId, status, confirmationDeadline: deadline } = seat;
+    const { bookingId, conferenceId, status, confirmationDeadline: deadline } = seat;
     if (status !== 'ConfirmationPending' || deadline === null) continue;
-    offers.set(`${conferenceId} ${deadline}`, { conferenceId, deadline });
+    const key = `${conferenceId} ${deadline}`;
+    const made = offers.get(key) ?? { conferenceId, deadline, causes: new Set() };
+    const cause = causeOfOffer.get(bookingId);
+    if (cause !== undefined) made.causes.add(cause);
+    offers.set(key, made);
   }
   return [...offers.values()];
 }

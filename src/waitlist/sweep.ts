@@ -8,7 +8,9 @@ import {
 import { InjectRepository } from '@nestjs/typeorm';
 import type { Repository } from 'typeorm';
 import { AppError } from '../common/app-error.js';
+import { Cause, requestIdFrom } from '../common/cause.js';
 import { timersMadeUpFor } from '../common/facts.js';
+import { TRACER, type Tracer } from '../common/spans.js';
 import { Conference } from '../conferences/conference.entity.js';
 import { ENVIRONMENT } from '../config/config.module.js';
 import type { Environment } from '../config/environment.js';
@@ -50,6 +52,7 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
     private readonly boxOffice: BoxOffice,
     private readonly publisher: TimerPublisher,
     private readonly database: Database,
+    @Inject(TRACER) private readonly tracer: Tracer | null,
     @InjectRepository(Booking) private readonly bookings: Repository<Booking>,
     @InjectRepository(Conference) private readonly conferences: Repository<Conference>,
   ) {}
@@ -100,9 +103,10 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
     let isMore = false;
     try {
       const overdue = await this.findOverdue();
-      for (const due of overdue.rows) this.submit('offer', due, (id) => this.boxOffice.expireOffers(id));
+      for (const due of overdue.rows) this.submit('offer', due, (id, cause) => this.boxOffice.expireOffers(id, cause));
       const started = await this.findStarted();
-      for (const due of started.rows) this.submit('start', due, (id) => this.boxOffice.startConference(id));
+      for (const due of started.rows)
+        this.submit('start', due, (id, cause) => this.boxOffice.startConference(id, cause));
       isMore = overdue.isFull || started.isFull;
       if (this.inHand.size === 0) this.endOutage();
     } catch (error) {
@@ -114,19 +118,24 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
   private submit(
     what: 'offer' | 'start',
     { conferenceId, late }: Due,
-    look: (conferenceId: number) => Promise<{ now: number }>,
+    look: (conferenceId: number, cause: Cause) => Promise<{ now: number }>,
   ): void {
     if (this.inHand.has(conferenceId)) return;
+    const span = this.tracer?.begin({ name: 'sweep', kind: 'internal' }) ?? null;
+    const cause = new Cause([requestIdFrom(null)], span);
+    this.logger.debug(`looking at conference ${conferenceId}`, cause);
     // Where there is no broker, or it is away, nobody expects a timer.
     const madeUpFor = this.publisher.state === 'up' ? late : 0;
-    const done = look(conferenceId).then(
+    const done = look(conferenceId, cause).then(
       () => {
+        span?.end();
         this.endOutage();
         if (madeUpFor > 0) timersMadeUpFor.tell({ what, count: madeUpFor });
       },
       (error: unknown) => {
+        span?.end({ failure: error instanceof AppError ? error.code : 'failed' });
         if (error instanceof AppError && error.kind === 'unavailable') this.reportOutage(error);
-        else this.logger.error(`Conference ${conferenceId}: ${describe(error)}`);
+        else this.logger.error(`Conference ${conferenceId}: ${describe(error)}`, cause);
       },
     );
     this.inHand.set(
