@@ -88,6 +88,14 @@ function checkAgreement() {
         `${where}: terminationGracePeriodSeconds must be more than ${graceSeconds}: the delay and the stop`,
       );
     }
+    const scraped = metadata?.annotations?.['prometheus.io/port'];
+    if (kind === 'Deployment' && scraped !== settings.METRICS_PORT) {
+      mistakes.push(`${where}: prometheus.io/port must be METRICS_PORT`);
+    }
+    const ports = (pod?.containers ?? []).flatMap(({ ports: own }) => own ?? []);
+    if (scraped !== undefined && !ports.some(({ containerPort }) => String(containerPort) === scraped)) {
+      mistakes.push(`${where}: no container has the port ${scraped} of prometheus.io/port`);
+    }
     for (const spread of pod?.topologySpreadConstraints ?? []) {
       if (!isSelectedBy(spread.labelSelector?.matchLabels, metadata?.labels)) {
         mistakes.push(`${where}: a topologySpreadConstraint does not select its pods`);

@@ -145,23 +145,23 @@ describe('metrics', () => {
   it('have no more series for whatever anybody sends', async () => {
     const { service, metrics } = await startMeasured();
     const anything = (): string => randomBytes(6).toString('hex');
-    async function sendAnything(): Promise<void> {
+    async function sendAnything(methods: string[]): Promise<void> {
       const paths = [`/${anything()}`, `/book/${anything()}`, `/booking/${anything()}`, `/booking/9${Date.now()}`];
       paths.push(`/conference/${anything()}`, `/user/${anything()}/bookings`, `/conferences?topic=${anything()}`);
       for (const path of paths) await (await fetch(service.url + path)).arrayBuffer();
-      for (const method of ['PUT', 'DELETE', 'PROPFIND', 'PURGE', anything().toUpperCase()]) {
+      for (const method of [...methods, anything().toUpperCase()]) {
         await (await fetch(service.url + `/${anything()}`, { method })).arrayBuffer();
       }
       const body = JSON.stringify({ user_id: anything(), name: anything() });
       const headers = { 'content-type': 'application/json' };
       await (await fetch(`${service.url}/book`, { method: 'POST', headers, body })).arrayBuffer();
     }
-    await sendAnything();
+    await sendAnything(['PUT']);
     // How much memory there is, and what was collected, is not for us to say.
     const seriesNow = async (): Promise<string[]> =>
       (await Scrape.from(`${metrics}/metrics`)).series.filter((name) => name.startsWith('booking_'));
     const before = await seriesNow();
-    for (let round = 0; round < 5; round++) await sendAnything();
+    for (let round = 0; round < 5; round++) await sendAnything(['DELETE', 'PATCH', 'OPTIONS', 'PROPFIND', 'PURGE']);
     expect(await seriesNow()).toEqual(before);
     expect(before.join()).toContain('/booking/:booking_id');
     expect(before.join()).toContain('"route":"unknown","status":"404"');

@@ -59,6 +59,16 @@ describe('what the box office tells', () => {
     expect(answers).toHaveLength(21);
   });
 
+  it('is once that something was carried out, also where it was asked twice in one batch', async () => {
+    const [user = ''] = await backstage.addUsers('twice', 1);
+    await backstage.addConference('Twice', 5);
+    const idempotency = { route: 'book', key: 'k', fingerprint: 'f', answerTo: () => ({ status: 201, body: '' }) };
+    const command = { kind: 'book', userId: user, conferenceName: 'Twice' } as const;
+    await Promise.all([office.boxOffice.ask(command, idempotency), office.boxOffice.ask(command, idempotency)]);
+    expect(count()).toEqual({ 'book CONFIRMED': 1, 'book REPLAYED': 1 });
+    expect(batches).toHaveLength(1);
+  });
+
   it('is also whom it refuses without a transaction: one too many, and all who waited too long', async () => {
     const [user = ''] = await backstage.addUsers('held', 1);
     const conferenceId = await backstage.addConference('Held', 5);

@@ -3,6 +3,7 @@ import { Test } from '@nestjs/testing';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { AppError } from '../../src/common/app-error.js';
+import { timersMadeUpFor } from '../../src/common/facts.js';
 import { Conference } from '../../src/conferences/conference.entity.js';
 import { ConfigModule } from '../../src/config/config.module.js';
 import { parseEnvironment, type Environment } from '../../src/config/environment.js';
@@ -219,6 +220,32 @@ describe('the sweep', () => {
     await start();
     expect(log.with('This instance handles no timers')).toHaveLength(1);
     await throughout(300, () => expect(boxOffice.looks).toEqual([]));
+  });
+
+  it('tells what it made up for: what a timer should have been there for, and not what one is on its way for', async () => {
+    const madeUpFor: string[] = [];
+    const endListening = timersMadeUpFor.listen(({ what, count }) => madeUpFor.push(`${count} ${what}`));
+    const brokerUrl = process.env.TEST_RABBITMQ_URL ?? '';
+    const backdoor = await Backdoor.open(brokerUrl);
+    const environment = brokerEnvironment(brokerUrl, { SWEEP_INTERVAL_SECONDS: '0.05' });
+    try {
+      const dataSource = await prepare(environment);
+      settleLooksIn(dataSource);
+      await start();
+      await eventually(() => expect(app?.get(TimerPublisher).state).toBe('up'));
+      await addConferences(dataSource, [1, 3], { startsIn: '1 day', offerEndsIn: '0 seconds' });
+      await addConferences(dataSource, [4, 4], { startsIn: '0 seconds' });
+      await eventually(() => expect(new Set(boxOffice.looks.map((look) => look.conferenceId)).size).toBe(4));
+      expect(madeUpFor).toEqual([]);
+      await addConferences(dataSource, [11, 12], { startsIn: '1 day', offerEndsIn: '-2 seconds' });
+      await addConferences(dataSource, [13, 13], { startsIn: '-2 seconds' });
+      await eventually(() => expect(madeUpFor).toHaveLength(3));
+      expect(madeUpFor.sort()).toEqual(['1 offer', '1 offer', '1 start']);
+    } finally {
+      endListening();
+      await backdoor.deleteQueues(environment);
+      await backdoor.close();
+    }
   });
 
   it('is quick without the broker, and takes its time with it', async () => {
