@@ -36,6 +36,9 @@ export interface Turn {
   seconds: number;
 }
 
+/** All of the load is one caller's: its requests are counted, and never too many. */
+const UNREACHED = { RATE_LIMIT_PER_MINUTE: '10000000' };
+
 /** What every part of the benchmark measures with. */
 export class Bench {
   private turns = 0;
@@ -48,9 +51,10 @@ export class Bench {
   ) {}
 
   /** An instance of the service as it runs in production, in every role, on a new database. */
-  async openService(env: Record<string, string> = {}): Promise<Service> {
+  async openService(more: Record<string, string> = {}): Promise<Service> {
     const { url } = await this.ground.broker;
-    const house = await this.ground.openHouse({ NODE_ENV: 'production', AUTH_MODE: 'off', RABBITMQ_URL: url, ...env });
+    const env = { NODE_ENV: 'production', AUTH_MODE: 'off', RABBITMQ_URL: url, ...UNREACHED, ...more };
+    const house = await this.ground.openHouse(env);
     return { house, ports: [house.instance.port], query: (sql, parameters) => house.query(sql, parameters) };
   }
 
@@ -59,7 +63,6 @@ export class Bench {
     const auth = { AUTH_MODE: 'jwt', JWT_SECRET: randomBytes(32).toString('base64') };
     const service = await this.openService({
       ...auth,
-      RATE_LIMIT_PER_MINUTE: '100000',
       MAX_ACTIVE_BOOKINGS_PER_USER: '100',
       METRICS_PORT: String(await findFreePort()),
     });

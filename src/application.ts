@@ -11,8 +11,11 @@ import type { ServiceLog } from './common/logger.js';
 import { TRACER, type Tracer } from './common/spans.js';
 import { Database } from './database/database.js';
 import { DatabaseGuard } from './health/database.guard.js';
+import { allowOrigins, securityHeaders } from './http/browsers.js';
+import { answerClientError } from './http/client-errors.js';
 import { HttpErrorsFilter, sendError } from './http/http-errors.filter.js';
 import { acceptJsonObjects, BODY_LIMIT_BYTES } from './http/json-body.js';
+import { limitConnections, limitRequests, trustOf } from './http/limits.js';
 import { RequestObserver } from './http/request-observer.js';
 import { validationPipe } from './common/validation.js';
 import type { Environment } from './config/environment.js';
@@ -25,8 +28,12 @@ import { BoxOffice } from './seating/box-office.js';
 
 /** A path holds a name of up to 255 characters, each percent-encoded. */
 const PARAMETER_MOST = 3 * 255;
+/** The headers of a request are there within this, counted from the connection or from their first byte. */
+const HEADERS_TIMEOUT_MS = 10_000;
+/** All of a request is there within this. */
 const REQUEST_TIMEOUT_MS = 30_000;
-const REQUEST_LINE = /^[A-Z-]+ \S+ HTTP\/1\.[01]\r?\n/;
+/** How often it is looked who is too late: the other two are late by so much at most. */
+const LOOK_FOR_LATE_MS = 1_000;
 
 /**
  * The whole application for its role, not listening and not connected yet.
@@ -42,30 +49,25 @@ export async function createApplication(
     bodyLimit: BODY_LIMIT_BYTES,
     genReqId: ({ headers }: IncomingMessage) => requestIdFrom(headers['x-request-id']),
     requestTimeout: REQUEST_TIMEOUT_MS,
-    // Refused by us, in JSON, where it matters: nothing here depends on it.
-    http: { requireHostHeader: false },
+    http: {
+      // Refused by us, in JSON, where it matters: nothing here depends on it.
+      requireHostHeader: false,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: LOOK_FOR_LATE_MS,
+    },
+    trustProxy: trustOf(environment),
     // Whoever is still connected while the service stops is served to the end.
     return503OnClosing: false,
     routerOptions: { maxParamLength: PARAMETER_MOST },
     frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
       observer.observe(request, reply);
-      sendError(reply, error, log);
+      // No hook is run for what has no path that can be read.
+      sendError(reply.headers(securityHeaders(request.url)), error, log);
     },
     clientErrorHandler: (error, socket) => {
-      if (!socket.writable) return;
-      // A method that HTTP itself does not know is one that no path has.
-      const isMethod =
-        error.code === 'HPE_INVALID_METHOD' &&
-        REQUEST_LINE.test(Buffer.from(error.rawPacket as unknown as Uint8Array).toString('latin1'));
-      const status = isMethod ? '404 Not Found' : '400 Bad Request';
-      const body = JSON.stringify({
-        message: isMethod ? 'No path has this method: see /docs' : 'The request is not valid HTTP: correct its syntax',
-        code: isMethod ? 'ROUTE_NOT_FOUND' : 'MALFORMED_REQUEST',
-      });
       const cause = new Cause([requestIdFrom(null)], null);
-      const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
-      socket.end(`${head}\r\nX-Request-Id: ${cause.requestIds[0]}\r\nConnection: close\r\n\r\n${body}`);
-      observer.refused(Number.parseInt(status), socket, cause);
+      const status = answerClientError(error, socket, cause.requestIds[0]);
+      if (status !== null) observer.refused(status, socket, cause);
     },
   });
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.for(environment), adapter, {
@@ -81,6 +83,7 @@ export async function createApplication(
   // An expectation that nobody knows is no reason to refuse: the request is answered as any other.
   const server = app.getHttpServer();
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
+  limitConnections(server, environment.http.maxConnections, log);
   const drain = app.get(Drain);
   server.on('connection', () => drain.countArrival());
   fastify.addHook('onRequest', (request, _reply, done) => {
@@ -90,7 +93,10 @@ export async function createApplication(
     else void drain.hold.then(() => done());
   });
   identifyCallers(fastify, environment.auth);
-  fastify.addHook('onSend', (_request, reply, payload, done) => {
+  allowOrigins(app, environment.http.corsOrigins);
+  await limitRequests(fastify, environment.limits.requestsPerMinute);
+  fastify.addHook('onSend', ({ url }, reply, payload, done) => {
+    void reply.headers(securityHeaders(url));
     if (drain.isDraining) void reply.header('Connection', 'close');
     done(null, payload);
   });

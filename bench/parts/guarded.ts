@@ -14,7 +14,7 @@ const CONFIRMED = 50;
 
 /** With tokens, limits and metrics, against the same without any of them. */
 export async function measureGuarded(bench: Bench): Promise<Row[]> {
-  const [plain, guarded] = [await bench.openService(), await bench.openGuardedService()];
+  const [plain, guarded] = [await bench.openService({ RATE_LIMIT_PER_MINUTE: '0' }), await bench.openGuardedService()];
   for (const { query } of [plain, guarded]) {
     const prefix = 'Full';
     await fillHalls(query, { prefix, conferences: HALLS, confirmed: CONFIRMED, offered: 0, waiting: CONFIRMED });

@@ -33,12 +33,17 @@ export class ErrorDto {
 const UNAVAILABLE =
   'Nothing was done: overloaded, waited too long, or the database is away. Try again after `Retry-After` seconds.';
 
+const WITH_RETRY_AFTER = new Set(['429', '503']);
+const RETRY_AFTER = { 'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer' as const } } };
+
 /** The errors of a route in the document: its own, and those that every route has. */
 export function ApiErrors(errors: Record<number, string>, hasBody: boolean): MethodDecorator {
   const all: Record<number, string> = {
     400: 'The path or the query cannot be read.',
     ...errors,
     ...(hasBody ? { 413: 'The body is larger than 64 KiB.', 415: 'The body is not JSON.' } : {}),
+    408: 'The request took longer than 30 s to arrive. Send it again.',
+    429: 'Too many requests within a minute. Come again after `Retry-After` seconds.',
     503: UNAVAILABLE,
   };
   return applyDecorators(
@@ -47,9 +52,7 @@ export function ApiErrors(errors: Record<number, string>, hasBody: boolean): Met
         status: Number(status),
         description,
         type: ErrorDto,
-        ...(status === '503'
-          ? { headers: { 'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer' as const } } } }
-          : {}),
+        ...(WITH_RETRY_AFTER.has(status) ? { headers: RETRY_AFTER } : {}),
       }),
     ),
   );

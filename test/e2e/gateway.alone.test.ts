@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { createServer, type IncomingHttpHeaders, request, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { ApiClient } from '../../src/cli/api-client.js';
 import { findFreePort } from '../../src/database/postgres-server.js';
+import { eventually } from '../support/eventually.js';
 import { type Gateway, startGateway } from '../support/gateway.js';
-import { runCommand } from '../support/processes.js';
+import { runCommand, startService } from '../support/processes.js';
 import { Cluster, CLUSTER_TIMEOUT_MS, Load } from './cluster.js';
 
 const CLIENTS = 12;
@@ -76,7 +77,7 @@ describe('the gateway', () => {
   afterEach(async () => {
     await gateway?.stop();
     gateway = undefined;
-    for (const close of closings.splice(0)) close();
+    for (const close of closings.splice(0)) await close();
   });
 
   it('passes on the real address of the client, the path as it came, and connections that stay open', async () => {
@@ -101,6 +102,91 @@ describe('the gateway', () => {
       expect(seen.at(-1)?.headers.connection).not.toBe('close');
     }
     expect(gateway.requests().at(-1)).toMatchObject({ client: '127.0.0.1', status: 200 });
+  });
+
+  /** Asks from an address of loopback, and tells what came. */
+  function askFrom(
+    localAddress: string,
+    url: string,
+  ): Promise<{ status: number; headers: IncomingHttpHeaders; body: string }> {
+    return new Promise((resolve, reject) => {
+      const headers = { 'X-Forwarded-For': '203.0.113.9' };
+      const asked = request(url, { localAddress, agent: false, headers }, (response) => {
+        const status = response.statusCode ?? 0;
+        text(response).then((body) => resolve({ status, headers: response.headers, body }), reject);
+      });
+      asked.on('error', reject).end();
+    });
+  }
+
+  const TOO_MANY = {
+    status: 429,
+    headers: { 'retry-after': '1', 'content-type': 'application/json' },
+    body: '{"message":"Too many requests: come again in 1 s","code":"RATE_LIMITED"}',
+  };
+
+  /** nginx with its limits, in front of a server of this test. */
+  async function startLimited(answer: (response: ServerResponse) => void): Promise<Gateway> {
+    const backend = createServer((_request, response) => answer(response));
+    backend.listen(0, '127.0.0.1');
+    await once(backend, 'listening');
+    closings.push(() => backend.close());
+    return startGateway([`http://127.0.0.1:${(backend.address() as AddressInfo).port}`], { isLimiting: true });
+  }
+
+  it('lets 300 requests at once from one address pass, and limits that one alone where it goes on', async () => {
+    gateway = await startLimited((response) => response.end('{}'));
+    const url = `${gateway.url}/conferences`;
+    const rush = async (): Promise<{ status: number }[]> => {
+      const answers = await Promise.all(Array.from({ length: 300 }, () => askFrom('127.0.0.2', url)));
+      return answers.filter(({ status }) => status !== 200);
+    };
+    expect(await rush()).toEqual([]);
+    await rush();
+    const refused = await rush();
+    expect(refused.length).toBeGreaterThan(0);
+    for (const answer of refused) expect(answer).toMatchObject(TOO_MANY);
+    expect(await askFrom('127.0.0.3', url)).toMatchObject({ status: 200 });
+    for (let count = 0; count < 100; count++) {
+      expect(await askFrom('127.0.0.2', `${gateway.url}/health/live`)).toMatchObject({ status: 200 });
+    }
+    await eventually(async () => expect(await askFrom('127.0.0.2', url)).toMatchObject({ status: 200 }));
+    expect(gateway.complaints()).toBe('');
+  });
+
+  it('lets one address have 400 requests under way, and no more', async () => {
+    const held: ServerResponse[] = [];
+    let isHolding = false;
+    gateway = await startLimited((response) => (isHolding ? void held.push(response) : response.end('{}')));
+    const url = `${gateway.url}/conferences`;
+    isHolding = true;
+    const asked = Array.from({ length: 410 }, () => askFrom('127.0.0.2', url));
+    const other = askFrom('127.0.0.3', url);
+    await eventually(() => expect(held).toHaveLength(401));
+    isHolding = false;
+    for (const response of held) response.end('{}');
+    const refused = (await Promise.all(asked)).filter(({ status }) => status !== 200);
+    expect(refused).toHaveLength(10);
+    for (const answer of refused) expect(answer).toMatchObject(TOO_MANY);
+    expect(await other).toMatchObject({ status: 200 });
+  });
+
+  it('tells an instance behind it whose address it is, whatever the client says', async () => {
+    // Who is limited is known before the database is asked.
+    const service = await startService({
+      DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+      ENABLE_QUEUE_CONSUMERS: 'false',
+      RATE_LIMIT_PER_MINUTE: '2',
+      TRUST_PROXY: '1',
+      LOG_LEVEL: 'fatal',
+    });
+    closings.push(() => service.stop());
+    gateway = await startGateway([service.url]);
+    const statuses: number[] = [];
+    for (const address of ['127.0.0.2', '127.0.0.2', '127.0.0.2', '127.0.0.3']) {
+      statuses.push((await askFrom(address, `${gateway.url}/conferences`)).status);
+    }
+    expect(statuses).toEqual([503, 503, 429, 503]);
   });
 
   it('answers in the form of the service where it answers itself', async () => {

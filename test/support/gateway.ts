@@ -24,6 +24,11 @@ export interface Gateway {
   stop(): Promise<void>;
 }
 
+export interface GatewayOptions {
+  /** Whether it limits what one client may do; false unless told, as a test sends all that it sends from one address. */
+  isLimiting?: boolean;
+}
+
 function replaceOnce(text: string, part: string, replacement: string): string {
   const [before, after, ...more] = text.split(part);
   if (before === undefined || after === undefined || more.length > 0) {
@@ -35,19 +40,23 @@ function replaceOnce(text: string, part: string, replacement: string): string {
 /**
  * Starts nginx, which is installed where it is missing, on a free port in front of these instances (their URLs).
  *
- * Two things differ from Docker Compose: the port on loopback, and that every instance has a line of its own in
- * instances.conf, because the nginx of Debian 12 cannot look a name up again.
+ * Three things differ from Docker Compose: the port on loopback; that every instance has a line of its own in
+ * instances.conf, because the nginx of Debian 12 cannot look a name up again; and that nobody is limited, unless told.
  */
-export async function startGateway(instances: readonly string[]): Promise<Gateway> {
+export async function startGateway(
+  instances: readonly string[],
+  { isLimiting = false }: GatewayOptions = {},
+): Promise<Gateway> {
   const port = await findFreePort();
   const url = `http://127.0.0.1:${port}`;
   const shipped = readFileSync(resolve('deploy/nginx.conf'), 'utf8');
   const limits = /^server app:8080 resolve (.*;)$/m.exec(readFileSync(resolve('deploy/instances.conf'), 'utf8'))?.[1];
   if (limits === undefined) throw new Error('deploy/instances.conf must have a line "server app:8080 resolve …;"');
+  const conf = replaceOnce(shipped, 'listen 8080;', `listen 127.0.0.1:${port};`);
   const nginx = startDaemon(
     findOrInstall('nginx'),
     {
-      'nginx.conf': replaceOnce(shipped, 'listen 8080;', `listen 127.0.0.1:${port};`),
+      'nginx.conf': isLimiting ? conf : replaceOnce(conf, 'default $network;', "default '';"),
       'instances.conf': instances.map((each) => `server ${new URL(each).host} ${limits}\n`).join(''),
     },
     (folder) => ['-p', folder, '-c', `${folder}/nginx.conf`, '-e', 'stderr'],
