@@ -17,6 +17,7 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     .setDescription(DESCRIPTION)
     .setVersion('1.0')
     .setLicense('MIT', 'https://opensource.org/license/mit')
+    .addServer('/', 'Where this document comes from')
     .addTag('users', 'Who books')
     .addTag('conferences', 'What can be booked')
     .addTag('bookings', 'Booking, confirming an offer, canceling')

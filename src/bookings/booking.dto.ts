@@ -122,7 +122,8 @@ export class TransitionDto {
   at!: string;
 
   @ApiProperty({
-    enum: BOOKING_STATUSES,
+    // What may be null must be among the values, too.
+    enum: [...BOOKING_STATUSES, null],
     nullable: true,
     example: 'WAITLISTED',
     description: 'The status before; null where the booking began.',

@@ -1,4 +1,10 @@
-import { Agent as HttpAgent, type IncomingMessage, request as httpRequest, type RequestOptions } from 'node:http';
+import {
+  Agent as HttpAgent,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  request as httpRequest,
+  type RequestOptions,
+} from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { CannotRun } from './client-program.js';
@@ -88,6 +94,8 @@ const ASKS_FOR_TOKENS =
   'The service asks its callers for tokens, and this command has none: start one with AUTH_MODE=off for it.';
 /** Pages as large as the service allows. */
 const PAGE_LIMIT = 100;
+/** The service takes no larger body, and refuses it before it has read all of it. */
+const BODY_LIMIT_BYTES = 65_536;
 const PIECE_BYTES = 16_384;
 const FIRST_PIECE_WAIT_MS = 100;
 
@@ -186,10 +194,15 @@ export class ApiClient {
       : this.sendRaw(method, path, { 'content-type': 'application/json' }, JSON.stringify(body));
   }
 
-  /** Sends exactly these headers and this text, for requests that are wrong on purpose. Throws ServiceUnreachable. */
-  sendRaw(method: string, path: string, headers: Record<string, string> = {}, text = ''): Promise<Answer> {
-    const payload = Buffer.from(text);
-    const length = method === 'GET' ? {} : { 'content-length': String(payload.length) };
+  /** Sends exactly these headers and this body, for requests that are wrong on purpose. Throws ServiceUnreachable. */
+  sendRaw(
+    method: string,
+    path: string,
+    headers: OutgoingHttpHeaders = {},
+    body: string | Buffer = '',
+  ): Promise<Answer> {
+    const payload = Buffer.from(body);
+    const length = method === 'GET' && payload.length === 0 ? {} : { 'content-length': String(payload.length) };
     const startedAt = performance.now();
     return new Promise<Answer>((resolve, reject) => {
       const request = this.open(method, path, { accept: 'application/json', ...headers, ...length });
@@ -216,12 +229,12 @@ export class ApiClient {
           (error: unknown) => reject(this.unreachable(error instanceof Error ? error : new Error(String(error)))),
         );
       });
-      if (payload.length <= PIECE_BYTES) request.end(payload);
+      if (payload.length <= BODY_LIMIT_BYTES) request.end(payload);
       else void sendPieces(request, payload, () => isAnswered);
     });
   }
 
-  private open(method: string, path: string, headers: Record<string, string>): ReturnType<typeof httpRequest> {
+  private open(method: string, path: string, headers: OutgoingHttpHeaders): ReturnType<typeof httpRequest> {
     const options: RequestOptions = {
       // An IPv6 address stands in brackets in a URL, and without them here.
       hostname: this.address.hostname.replace(/^\[(.*)\]$/, '$1'),

@@ -30,16 +30,17 @@ export class ErrorDto {
   errors?: FieldErrorDto[];
 }
 
+export const UNREADABLE = 'The path or the query cannot be read.';
+export const RETRY_AFTER = { 'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer' as const } } };
 const UNAVAILABLE =
   'Nothing was done: overloaded, waited too long, or the database is away. Try again after `Retry-After` seconds.';
 
 const WITH_RETRY_AFTER = new Set(['429', '503']);
-const RETRY_AFTER = { 'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer' as const } } };
 
 /** The errors of a route in the document: its own, and those that every route has. */
 export function ApiErrors(errors: Record<number, string>, hasBody: boolean): MethodDecorator {
   const all: Record<number, string> = {
-    400: 'The path or the query cannot be read.',
+    400: UNREADABLE,
     ...errors,
     ...(hasBody ? { 413: 'The body is larger than 64 KiB.', 415: 'The body is not JSON.' } : {}),
     408: 'The request took longer than 30 s to arrive. Send it again.',

@@ -1,5 +1,8 @@
 const PLAIN = /^(\d{4})-(\d{2})-(\d{2}) (\d{2}):(\d{2}):(\d{2})$/;
 const ISO_8601 = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,3})\d*)?)?(Z|[+-]\d{2}:?\d{2})$/;
+/** How an instant is written, as a pattern for the API document; not every date that it allows exists. */
+export const INSTANT = `${PLAIN.source}|${ISO_8601.source}`;
+
 // What PostgreSQL and ISO 8601 with four digits both can say.
 const EARLIEST = Date.parse('0001-01-01T00:00:00.000Z');
 const LATEST = Date.UTC(9999, 11, 31, 23, 59, 59, 999);

@@ -1,6 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { ArrayMaxSize, ArrayMinSize, ArrayUnique, IsArray, IsInt, Max, Min, ValidateIf } from 'class-validator';
+import { INSTANT } from '../common/instant.js';
 import { PLAIN_TEXT, PLAIN_TEXT_MAX } from '../common/text.js';
 import { IsInstant, IsPlainText } from '../common/validation.js';
 
@@ -22,12 +23,13 @@ export class AddConferenceDto {
   @IsPlainText({ message: `location ${TEXT}` })
   location!: string;
 
-  @ApiProperty({ example: '2036-03-01 09:00:00', description: `In the future; ${TIME}.` })
+  @ApiProperty({ example: '2036-03-01 09:00:00', pattern: INSTANT, description: `In the future; ${TIME}.` })
   @IsInstant({ message: `start ${TIME}` })
   start!: string;
 
   @ApiProperty({
     example: '2036-03-01 17:00:00',
+    pattern: INSTANT,
     description: 'After the start, at most 12 hours; written as the start is.',
   })
   @IsInstant({ message: `end ${TIME}` })

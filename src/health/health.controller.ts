@@ -2,7 +2,7 @@ import { Controller, Get, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { Access } from '../access/access.js';
-import { ErrorDto } from '../common/error-responses.js';
+import { ErrorDto, RETRY_AFTER, UNREADABLE } from '../common/error-responses.js';
 import { Database } from '../database/database.js';
 import { type BrokerState, TimerPublisher } from '../messaging/timer-publisher.js';
 import { Drain } from './drain.js';
@@ -38,6 +38,7 @@ class NotReadyDto extends ErrorDto {
 }
 
 @ApiTags('health')
+@ApiResponse({ status: 400, type: ErrorDto, description: UNREADABLE })
 @Controller('health')
 export class HealthController {
   constructor(
@@ -60,7 +61,7 @@ export class HealthController {
     description: 'Ready where the database is there and migrated, and the process is not stopping.',
   })
   @ApiOkResponse({ type: ReadyDto, description: 'It may.' })
-  @ApiResponse({ status: 503, type: NotReadyDto, description: 'Not now.' })
+  @ApiResponse({ status: 503, type: NotReadyDto, description: 'Not now.', headers: RETRY_AFTER })
   @Access('open')
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<ReadyDto | NotReadyDto> {
     const isDatabaseUp = this.drain.isDraining || (await this.database.isReady());

@@ -1,3 +1,4 @@
+import { NotFoundException } from '@nestjs/common';
 import type { FastifyInstance } from 'fastify';
 import { AppError } from '../common/app-error.js';
 
@@ -20,14 +21,18 @@ export function acceptJsonObjects(fastify: FastifyInstance): void {
       } else done(refuseInherited(body) ?? refuseNested(body), body);
     });
   });
+  // A body is read for somebody: at a path that is not found it may be anything.
+  fastify.addHook('preParsing', (request, _reply, _payload, done) => {
+    done(request.is404 ? new NotFoundException() : null);
+  });
   fastify.addHook('preValidation', ({ query }, _reply, done) => {
     done(refuseInherited(query as object) ?? undefined);
   });
 }
 
-/** What every object inherits is no field either, and the validation does not see it. */
+/** What every object inherits is no field either, and `prototype` is none: the validation does not see them. */
 function refuseInherited(fields: object): AppError | null {
-  const field = Object.keys(fields).find((key) => key in Object.prototype);
+  const field = Object.keys(fields).find((key) => key in Object.prototype || key === 'prototype');
   if (field === undefined) return null;
   const message = `${field} is not a field of this request: remove it`;
   return new AppError('invalid', 'VALIDATION_FAILED', message, { field, errors: [{ field, message }] });

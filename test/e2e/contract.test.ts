@@ -124,21 +124,6 @@ describe('the contract over HTTP', () => {
     return { name, owner, bookingId, first, behind };
   }
 
-  const passDeadline = (bookingId: number): Promise<unknown> =>
-    backstage.query(
-      `UPDATE bookings SET confirmation_deadline = clock_timestamp() - interval '1 ms' WHERE booking_id = $1`,
-      [bookingId],
-    );
-  const passStart = (name: string): Promise<unknown> =>
-    backstage.query(
-      `WITH started AS (
-         UPDATE conferences SET starts_at = clock_timestamp() - interval '1 ms', ends_at = clock_timestamp() + interval '1 h'
-         WHERE name = $1 RETURNING *
-       )
-       UPDATE bookings b SET during = tstzrange(starts_at, ends_at) FROM started s WHERE b.conference_id = s.conference_id`,
-      [name],
-    );
-
   describe('POST /user', () => {
     const topics = ['databases', 'type systems'];
 
@@ -384,7 +369,7 @@ describe('the contract over HTTP', () => {
       expect(await post('/book', { user_id: user, name: 'No such thing' })).toEqual([400, NO_CONFERENCE]);
       expect(await post('/book', { user_id: user, name: name.toLowerCase() })).toEqual([400, NO_CONFERENCE]);
       await book(user, name);
-      await passStart(name);
+      await backstage.passStart(name);
       expect(await post('/book', { user_id: user, name })).toEqual([
         400,
         { message: 'The conference has started: it takes no more bookings', code: 'CONFERENCE_STARTED' },
@@ -517,7 +502,7 @@ describe('the contract over HTTP', () => {
         [bookingId],
       )) as [{ window: number }];
       expect(window).toBeCloseTo(10, 2);
-      await passDeadline(bookingId);
+      await backstage.passDeadline(bookingId);
       expect(await get(`/booking/${bookingId}`)).toMatchObject([
         200,
         { status: 'ConfirmationPending', can_confirm: false },
@@ -584,12 +569,12 @@ describe('the contract over HTTP', () => {
         },
       ]);
       const offer = { booking_id: bookingId, user_id: owner };
-      await passDeadline(bookingId);
+      await backstage.passDeadline(bookingId);
       expect(await post('/confirm', offer)).toEqual([
         400,
         { message: 'The confirmation deadline has passed: wait for the next offer', code: 'DEADLINE_PASSED' },
       ]);
-      await passStart(name);
+      await backstage.passStart(name);
       expect(await post('/confirm', offer)).toEqual([
         400,
         { message: 'The conference has started: its offers can no longer be confirmed', code: 'CONFERENCE_STARTED' },
@@ -631,7 +616,7 @@ describe('the contract over HTTP', () => {
       const name = await newConference();
       const confirmed = await book(await newUser(), name);
       const waiting = await book(await newUser(), name);
-      await passStart(name);
+      await backstage.passStart(name);
       expect(await post('/cancel', { booking_id: confirmed })).toEqual([
         200,
         { message: 'Booking canceled successfully' },
@@ -703,7 +688,7 @@ describe('the contract over HTTP', () => {
 
     it('leaves out what has started, and still pages after it', async () => {
       const name = await newConference();
-      await passStart(name);
+      await backstage.passStart(name);
       expect((await pagesFrom('/conferences?limit=100')).flat()).not.toContain(name);
       const after = namesOf(await send('GET', `/conferences?topic=paged&after=${encodeURIComponent(name)}`));
       expect(after).toEqual(inOrder);
@@ -729,6 +714,7 @@ describe('the contract over HTTP', () => {
       ['page=2', 'page', 'page is not a field of this request: remove it'],
       ['topic[]=a', 'topic[]', 'topic[] is not a field of this request: remove it'],
       ['toString=a', 'toString', 'toString is not a field of this request: remove it'],
+      ['prototype=a', 'prototype', 'prototype is not a field of this request: remove it'],
       ['constructor=a&topic=b', 'constructor', 'constructor is not a field of this request: remove it'],
     ] as [string, string, string][])('refuses ?%s', async (query, field, message) => {
       expect(await get(`/conferences?${query}`)).toEqual(wrong(field, message));
@@ -784,7 +770,7 @@ describe('the contract over HTTP', () => {
     });
 
     it.each(routes)('is refused by POST %s: a field it does not know', async (route) => {
-      for (const field of ['status', 'toString', 'hasOwnProperty', '', 'a\0', 'é']) {
+      for (const field of ['status', 'toString', 'hasOwnProperty', 'prototype', '', 'a\0', 'é']) {
         const answer = await send('POST', route, { [field]: 1 });
         expect(answer.status).toBe(400);
         expect((answer.body as { errors: unknown[] }).errors).toContainEqual({
@@ -844,6 +830,15 @@ describe('the contract over HTTP', () => {
       ['PROPFIND', '/conferences'],
     ])('is not found: %s %s', async (method, path) => {
       const answer = await send(method, path);
+      expect([answer.status, answer.body]).toEqual([404, NO_ROUTE]);
+    });
+
+    it.each([
+      ['POST', '/nothing', 'text/plain', 'x'],
+      ['POST', '/conferences', 'application/json', '{'],
+      ['PUT', '/book', 'application/json', 'n'.repeat(66_000)],
+    ])('is not found whatever its body is: %s %s', async (method, path, type, body) => {
+      const answer = judge(await api.sendRaw(method, path, { 'content-type': type }, body));
       expect([answer.status, answer.body]).toEqual([404, NO_ROUTE]);
     });
 

@@ -102,6 +102,26 @@ export class Backstage {
     );
   }
 
+  /** Moves an offer's deadline into the past. */
+  async passDeadline(bookingId: number): Promise<void> {
+    await this.query(
+      `UPDATE bookings SET confirmation_deadline = clock_timestamp() - interval '1 ms' WHERE booking_id = $1`,
+      [bookingId],
+    );
+  }
+
+  /** Moves a conference's start into the past, and its end to an hour from now. */
+  async passStart(name: string): Promise<void> {
+    await this.query(
+      `WITH started AS (
+         UPDATE conferences SET starts_at = clock_timestamp() - interval '1 ms', ends_at = clock_timestamp() + interval '1 h'
+         WHERE name = $1 RETURNING *
+       )
+       UPDATE bookings b SET during = tstzrange(starts_at, ends_at) FROM started s WHERE b.conference_id = s.conference_id`,
+      [name],
+    );
+  }
+
   async statusesOf(conferenceId: number): Promise<Record<string, number>> {
     const rows = await this.query<{ status: string; count: number }>(
       'SELECT status, count(*)::int AS count FROM bookings WHERE conference_id = $1 GROUP BY status',
