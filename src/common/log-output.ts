@@ -27,6 +27,8 @@ export class LogOutput implements DestinationStream {
   private waitingLength = 0;
   private mayWait = false;
   private timer: NodeJS.Timeout | null = null;
+  /** Something was refused, and is to be tried again. */
+  private isBehind = false;
   private dropped = 0;
   private lastTries = 0;
 
@@ -36,8 +38,12 @@ export class LogOutput implements DestinationStream {
    */
   constructor(onRead: (dropped: number) => void, onGone: () => void) {
     this.stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') onGone();
-      else this.flushSoon();
+      if (error.code === 'EPIPE') {
+        onGone();
+        return;
+      }
+      this.isBehind = true;
+      this.flushSoon();
     });
     this.stream.on('drop', (chunk: string) => (this.dropped += chunk.split('\n').length - 1));
     this.stream.on('drain', () => {
@@ -70,10 +76,12 @@ export class LogOutput implements DestinationStream {
   }
 
   private flush(): void {
-    if (this.waiting.length === 0) {
+    // What was refused comes first, and makes room.
+    if (this.isBehind) {
+      this.isBehind = false;
       this.stream.flush();
-      return;
     }
+    if (this.waiting.length === 0) return;
     const chunk = this.waiting.join('');
     this.waiting = [];
     this.waitingLength = 0;

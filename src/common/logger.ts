@@ -69,16 +69,19 @@ export function createLogger(level: string): ServiceLog {
     fatal: write('fatal'),
     request: (at, { method, route, path, status, ms, address, userId, isAborted }, cause) => {
       if (!requests.isLevelEnabled(at)) return;
+      // One literal, and pino leaves out what is undefined: an object that is put together of others costs as much as the line.
       const fields = {
-        ...fieldsOf(cause),
+        requestId: cause.requestIds[0],
+        trace_id: cause.span?.traceId,
+        span_id: cause.span?.spanId,
         method,
         route,
         path,
         status,
         ms,
         address,
-        ...(userId !== null && { userId }),
-        ...(isAborted && { aborted: true }),
+        userId: userId ?? undefined,
+        aborted: isAborted || undefined,
       };
       unhurried(() => requests[at](fields, `${method ?? '?'} ${path ?? '?'} ${status ?? 'aborted'}`));
     },

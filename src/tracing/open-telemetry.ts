@@ -120,16 +120,21 @@ class OpenTelemetrySpan implements Span {
     if (failure !== undefined) {
       this.span.setAttribute(ATTR_ERROR_TYPE, failure).setStatus({ code: SpanStatusCode.ERROR });
     }
-    this.span.end(at);
+    this.span.end(epochMs(at));
   }
 }
 
 function optionsOf({ kind, at, attributes }: SpanStart): SpanOptions {
   return {
     kind: KINDS[kind],
-    ...(at !== undefined && { startTime: at }),
+    startTime: epochMs(at),
     ...(attributes !== undefined && { attributes }),
   };
+}
+
+/** One clock for all spans: left to itself, the library compares two for each of them, which differ by a millisecond. */
+function epochMs(at = performance.now()): number {
+  return performance.timeOrigin + at;
 }
 
 /** Where a span belongs that came with this: to that trace, or to none where it is no traceparent. */

@@ -148,8 +148,9 @@ describe('the log', () => {
       await send(service.url, `/booking/${String(body.booking_id)}?x=1`, undefined, {
         'x-request-id': 'line-of-a-look',
       });
-      const own = { time: expect.any(Number), pid: service.pid, hostname: expect.any(String), ms: expect.any(Number) };
-      const shared = { ...own, level: INFO, context: 'Http', address: '127.0.0.1' } as object;
+      const [number, text] = [expect.any(Number) as unknown, expect.any(String) as unknown];
+      const own = { time: number, pid: service.pid, hostname: text, ms: number };
+      const shared = { ...own, level: INFO, context: 'Http', address: '127.0.0.1' };
       await eventually(() => expect(linesCausedBy(service, 'line-of-a-look')).toHaveLength(1));
       expect(linesCausedBy(service, 'line-of-a-booking')).toEqual([
         {
