@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Channel, type ChannelModel, connect } from 'amqplib';
+import { type Channel, type ChannelModel, connect, type Options } from 'amqplib';
 import { ApiClient } from '../../src/cli/api-client.js';
 import { World } from '../../src/cli/scenarios/world.js';
 import { parseEnvironment } from '../../src/config/environment.js';
@@ -57,6 +57,16 @@ export class Queues {
   /** Timers that have come and that nobody has taken. */
   async countDue(): Promise<number> {
     return (await this.channel.checkQueue(this.topology.workQueue)).messageCount;
+  }
+
+  /** Messages that were refused for good. */
+  async countParked(): Promise<number> {
+    return (await this.channel.checkQueue(this.topology.parkedQueue)).messageCount;
+  }
+
+  /** Puts a message where due timers are, whatever it is. */
+  send(content: Buffer, properties: Options.Publish = {}): void {
+    this.channel.sendToQueue(this.topology.workQueue, content, properties);
   }
 
   /** Resolves when so many instances consume timers. */

@@ -4,6 +4,7 @@ import { ModulesContainer } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { policyOf } from '../../src/access/access.js';
 import { createApplication } from '../../src/application.js';
+import { openApiDocument } from '../../src/openapi.js';
 import { parseEnvironment } from '../../src/config/environment.js';
 
 describe('the routes', () => {
@@ -11,6 +12,7 @@ describe('the routes', () => {
 
   beforeAll(async () => {
     app = await createApplication(parseEnvironment({ DATABASE_URL: 'postgres://nowhere/none' }), false);
+    await app.init();
   });
   afterAll(() => app.close());
 
@@ -25,4 +27,30 @@ describe('the routes', () => {
     expect(routes.length).toBeGreaterThanOrEqual(13);
     expect(routes.filter(([, policy]) => policy === undefined)).toEqual([]);
   });
+
+  it('are those of the API document, all of them and no others', () => {
+    const documented = Object.entries(openApiDocument(app).paths).flatMap(([path, operations]) =>
+      Object.keys(operations).map((method) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`),
+    );
+    // Swagger UI and the document itself are for people.
+    const served = [...routesOf(app)].filter((route) => !/^[A-Z]+ \/docs(\/|-json$|-yaml$|$)/.test(route));
+    expect(served.sort()).toEqual(documented.sort());
+  });
 });
+
+/** Every route that Fastify has, as in `GET /booking/:booking_id`; HEAD comes with GET. */
+function routesOf(app: NestFastifyApplication): Set<string> {
+  const routes = new Set<string>();
+  const folders: string[] = [];
+  for (const line of app.getHttpAdapter().getInstance().printRoutes({ commonPrefix: false }).split('\n')) {
+    const [, indent = '', path = '', methods = ''] = /^([│ ]*)[├└]── (\S*?)(?: \(([A-Z, ]+)\))?$/.exec(line) ?? [];
+    if (path === '') continue;
+    const depth = indent.length / 4;
+    folders.length = depth;
+    folders.push(path);
+    for (const method of methods.split(', ')) {
+      if (method !== '' && method !== 'HEAD') routes.add(`${method} ${folders.join('')}`);
+    }
+  }
+  return routes;
+}
