@@ -14,6 +14,7 @@ import { TimerPublisher } from '../../src/messaging/timer-publisher.js';
 import { Booking } from '../../src/seating/booking.entity.js';
 import { BoxOffice } from '../../src/seating/box-office.js';
 import { User } from '../../src/users/user.entity.js';
+import { TracingModule } from '../../src/tracing/tracing.module.js';
 import { Sweep } from '../../src/waitlist/sweep.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
@@ -52,6 +53,7 @@ describe('the sweep', () => {
         DatabaseModule.connected(),
         TypeOrmModule.forFeature([Booking, Conference, User]),
         MessagingModule,
+        TracingModule,
       ],
       providers: [Sweep, { provide: BoxOffice, useValue: boxOffice }],
     })
