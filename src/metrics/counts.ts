@@ -8,12 +8,11 @@ import {
   timersMadeUpFor,
 } from '../common/facts.js';
 import { TRANSITION_REASONS } from '../seating/model.js';
+import { keep } from './keep.js';
 
 const BATCH_COMMANDS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 const BATCH_SECONDS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
 const LATENESS_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
-
-type Count = Pick<Counter.Internal, 'inc'>;
 
 /** Counts what the parts of the service tell. Returns the function that ends it. */
 export function countFacts(registry: Registry): () => void {
@@ -30,18 +29,8 @@ function countCommands(registers: Registry[]): (() => void)[] {
     labelNames: ['command', 'outcome'] as const,
     registers,
   });
-  const kept = new Map<string, Count>();
-  return [
-    commandAnswered.listen(({ command, outcome }) => {
-      const key = `${command} ${outcome}`;
-      let count = kept.get(key);
-      if (count === undefined) {
-        count = commands.labels(command, outcome);
-        kept.set(key, count);
-      }
-      count.inc();
-    }),
-  ];
+  const countOf = keep((command: string) => keep((outcome: string) => commands.labels(command, outcome)));
+  return [commandAnswered.listen(({ command, outcome }) => countOf(command)(outcome).inc())];
 }
 
 function countBatches(registers: Registry[]): (() => void)[] {
@@ -70,19 +59,17 @@ function countBatches(registers: Registry[]): (() => void)[] {
     buckets: LATENESS_SECONDS,
     registers,
   });
-  const steps = new Map<string, Count>();
   // All that is known beforehand begins at 0: the first one is an increase then.
-  for (const reason of TRANSITION_REASONS) {
-    transitions.inc({ reason }, 0);
-    steps.set(reason, transitions.labels(reason));
-  }
+  for (const reason of TRANSITION_REASONS) transitions.inc({ reason }, 0);
   for (const what of ['offer', 'start'] as const) lateness.zero({ what });
   const [offer, start] = [lateness.labels('offer'), lateness.labels('start')];
   return [
     batchCommitted.listen((batch) => {
       size.observe(batch.commands);
       duration.observe(batch.durationMs / 1_000);
-      for (const { reason } of batch.transitions) steps.get(reason)?.inc();
+      const steps = new Map<string, number>();
+      for (const { reason } of batch.transitions) steps.set(reason, (steps.get(reason) ?? 0) + 1);
+      for (const [reason, count] of steps) transitions.inc({ reason }, count);
       for (const ms of batch.lateness.offers) offer.observe(ms / 1_000);
       for (const ms of batch.lateness.starts) start.observe(ms / 1_000);
     }),
