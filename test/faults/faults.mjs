@@ -6,6 +6,10 @@ export const TESTS = {
   'many clients on three instances': { file: 'test/e2e/instances.test.ts' },
   'idempotency keys': { file: 'test/e2e/idempotency.test.ts' },
   'a crash in a timer’s handling': { file: 'test/e2e/redelivery.test.ts' },
+  'who may do what': { file: 'test/e2e/access.test.ts', only: 'a shared secret' },
+  abuse: { file: 'test/e2e/abuse.test.ts' },
+  'odd requests': { file: 'test/e2e/fuzz.test.ts' },
+  'odd messages': { file: 'test/e2e/queue-fuzz.test.ts' },
 };
 
 /** Each is one change of a built file: `find` stands there exactly once, and `put` takes its place. */
@@ -114,5 +118,54 @@ export const FAULTS = [
     find: 'conference.waitlisted -= 1;',
     put: '',
     caughtBy: 'the model, with timers',
+  },
+  {
+    name: 'the bookings of others can be looked up',
+    file: 'access/caller.js',
+    find: "(caller.kind === 'attendee' && caller.userId === userId)",
+    put: "caller.kind === 'attendee'",
+    caughtBy: 'who may do what',
+  },
+  {
+    name: 'a token need not say when it ends',
+    file: 'access/authenticator.js',
+    find: "requiredClaims: ['exp', 'sub']",
+    put: "requiredClaims: ['sub']",
+    caughtBy: 'who may do what',
+  },
+  {
+    name: 'a key of somebody else is answered',
+    file: 'bookings/bookings.service.js',
+    find: "'userId' in caller ? `${command.kind}:${caller.userId}` : command.kind",
+    put: 'command.kind',
+    caughtBy: 'who may do what',
+  },
+  {
+    name: 'requests are not counted',
+    file: 'http/limits.js',
+    find: "fastify.addHook('onRequest', fastify.rateLimit());",
+    put: '',
+    caughtBy: 'abuse',
+  },
+  {
+    name: 'a user may have any number of active bookings',
+    file: 'seating/rules.js',
+    find: 'return maxActive > 0 &&',
+    put: 'return maxActive < 0 &&',
+    caughtBy: 'abuse',
+  },
+  {
+    name: 'an answer has a field that is not documented',
+    file: 'users/users.controller.js',
+    find: "return { message: 'User added successfully' };",
+    put: "return { message: 'User added successfully', topics: 1 };",
+    caughtBy: 'odd requests',
+  },
+  {
+    name: 'a timer of no conference is believed',
+    file: 'messaging/timers.js',
+    find: 'if (!isConferenceId(conferenceId)) {',
+    put: 'if (false) {',
+    caughtBy: 'odd messages',
   },
 ];
