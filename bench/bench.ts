@@ -23,6 +23,8 @@ export interface Side {
   query: Query;
   /** The token that a user, or an organizer, sends; where nobody is asked for one there is none. */
   sign?: (userId: string, role?: 'organizer') => Promise<string>;
+  /** Whether the service sees those tokens for the first time in a turn. Else it has seen each of them before the turn. */
+  areTokensNew?: boolean;
 }
 
 export interface Service extends Side {

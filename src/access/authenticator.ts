@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { FastifyInstance } from 'fastify';
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from 'jose';
+import { LRUCache } from 'lru-cache';
 import { AppError, TOKEN_MISSING } from '../common/app-error.js';
 import { USER_ID } from '../common/text.js';
 import type { Auth } from '../config/environment.js';
@@ -15,7 +16,7 @@ const BEARER = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i;
 
 /** A token that was checked counts for so long, ms, without another check, as the keys of a provider are kept for so long. */
 const CHECKED_FOR_MS = 600_000;
-const CHECKED_MOST = 20_000;
+const CHECKED_MOST = 50_000;
 /** Longer ones are checked each time. */
 const CHECKED_LENGTH_MOST = 2_048;
 
@@ -32,7 +33,7 @@ export class Authenticator {
   private readonly logger = new Logger(Authenticator.name);
   private readonly check: Check | null;
   private readonly isRemote: boolean;
-  private readonly checked = new Map<string, Checked>();
+  private readonly checked = new LRUCache<string, Checked>({ max: CHECKED_MOST });
   private isProviderAway = false;
 
   constructor(private readonly auth: Auth) {
@@ -74,12 +75,6 @@ export class Authenticator {
 
   private remember(token: string, caller: Caller, expiresAt: number): void {
     if (token.length > CHECKED_LENGTH_MOST) return;
-    // The oldest goes: it was checked longest ago.
-    for (const oldest of this.checked.keys()) {
-      if (this.checked.size < CHECKED_MOST) break;
-      this.checked.delete(oldest);
-    }
-    this.checked.delete(token);
     const until = Math.min(Date.now() + CHECKED_FOR_MS, (expiresAt + CLOCK_TOLERANCE_S) * 1_000);
     this.checked.set(token, { caller, until });
   }
