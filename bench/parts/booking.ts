@@ -9,8 +9,7 @@ const FEW = 64;
 const FEW_P99_AT_MOST_MS = 60;
 
 const WARM_UP_S = 3;
-/** What is equal differs by so much from one run to the next. */
-const NOT_SLOWER = 0.95;
+const NOT_SLOWER = 1;
 
 const TOGETHER = 'bare, together';
 const EACH = 'bare, each';
