@@ -55,12 +55,14 @@ const { outputFiles } = await build({
 
 /** Every function that is made goes through this, also those that are made for a request: it costs a tenth of a booking. */
 const SLOW = 'var __name = (target, value) => __defProp(target, "name", { value, configurable: true });';
-/** Those that are declared have their name already. Arrow functions lose theirs on the way, and nobody goes by those. */
-const QUICK = SLOW.replace('=> ', '=> target.name === value ? target : ') + '\nvar __arrow = (target) => target;';
+/** Those that are declared have their name already. */
+const QUICK = SLOW.replace('=> ', '=> target.name === value ? target : ');
+/** Arrow functions lose theirs on the way. Swagger knows a type that is told later by its name; nobody goes by the others. */
+const ARROW = 'var __arrow = (target, value) => value === "type" ? __name(target, value) : target;';
 
 function withQuickNames(text, path) {
   if (text.split(SLOW).length !== 2) throw new Error(`esbuild keeps names in another way in ${path}`);
-  return text.replace(SLOW, QUICK).replaceAll(/\b__name\((?=(async )?\()/g, '__arrow(');
+  return text.replace(SLOW, `${QUICK}\n${ARROW}`).replaceAll(/\b__name\((?=(async )?\()/g, '__arrow(');
 }
 
 for (const { path, text } of outputFiles) {
