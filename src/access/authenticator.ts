@@ -33,6 +33,7 @@ export class Authenticator {
   private readonly logger = new Logger(Authenticator.name);
   private readonly check: Check | null;
   private readonly isRemote: boolean;
+  /** By the whole header, as it was sent. */
   private readonly checked = new LRUCache<string, Checked>({ max: CHECKED_MOST });
   private isProviderAway = false;
 
@@ -45,19 +46,20 @@ export class Authenticator {
   identify(authorization: string | undefined): Caller | Promise<Caller> {
     if (this.check === null) return ANYBODY;
     if (authorization === undefined) return { kind: 'unknown', reason: tokenMissing() };
+    const known = this.checked.get(authorization);
+    if (known !== undefined && known.until > Date.now()) return known.caller;
     const token = BEARER.exec(authorization)?.[1];
     if (token === undefined) return { kind: 'unknown', reason: tokenInvalid('it is not sent as Bearer <token>') };
-    const known = this.checked.get(token);
-    return known !== undefined && known.until > Date.now() ? known.caller : this.examine(token, this.check);
+    return this.examine(authorization, token, this.check);
   }
 
-  private async examine(token: string, check: Check): Promise<Caller> {
+  private async examine(authorization: string, token: string, check: Check): Promise<Caller> {
     try {
       const claims = await check(token);
       if (this.isProviderAway) this.logger.log('The keys of the identity provider can be read again');
       this.isProviderAway = false;
       const caller = this.callerOf(claims);
-      if (caller.kind !== 'unknown') this.remember(token, caller, claims.exp ?? 0);
+      if (caller.kind !== 'unknown') this.remember(authorization, caller, claims.exp ?? 0);
       return caller;
     } catch (error) {
       return { kind: 'unknown', reason: this.reasonOf(error) };
@@ -73,10 +75,10 @@ export class Authenticator {
     return { kind: isOrganizer ? 'organizer' : 'attendee', userId: sub };
   }
 
-  private remember(token: string, caller: Caller, expiresAt: number): void {
-    if (token.length > CHECKED_LENGTH_MOST) return;
+  private remember(authorization: string, caller: Caller, expiresAt: number): void {
+    if (authorization.length > CHECKED_LENGTH_MOST) return;
     const until = Math.min(Date.now() + CHECKED_FOR_MS, (expiresAt + CLOCK_TOLERANCE_S) * 1_000);
-    this.checked.set(token, { caller, until });
+    this.checked.set(authorization, { caller, until });
   }
 
   private reasonOf(error: unknown): AppError {

@@ -26,14 +26,17 @@ export async function limitRequests(fastify: FastifyInstance, perMinute: number)
     timeWindow: WINDOW_MS,
     cache: CALLERS_MOST,
     enableDraftSpec: true,
-    allowList: ({ url }) => isProbe(url),
     keyGenerator: ({ caller, ip }: FastifyRequest) =>
       // Whoever has hung up meanwhile has no address any more.
       'userId' in caller ? `user:${caller.userId}` : `address:${networkOf((ip as string | undefined) ?? '')}`,
     errorResponseBuilder: (_request, { ttl }) =>
       new AppError('too_many', 'RATE_LIMITED', `Too many requests: come again in ${Math.ceil(ttl / 1_000)} s`),
   });
-  fastify.addHook('onRequest', fastify.rateLimit());
+  const count = fastify.rateLimit();
+  fastify.addHook('onRequest', (request, reply, done) => {
+    if (isProbe(request.url)) done();
+    else count.call(fastify, request, reply).then(() => done(), done);
+  });
 }
 
 type TrustProxy = false | string[] | ((address: string, hop: number) => boolean);
