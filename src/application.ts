@@ -3,7 +3,7 @@ import { Logger, type LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { AccessGuard } from './access/access.js';
+import { AccessGuard, refuseUnknown } from './access/access.js';
 import { identifyCallers } from './access/authenticator.js';
 import { AppModule } from './app.module.js';
 import { Cause, requestIdFrom } from './common/cause.js';
@@ -95,6 +95,7 @@ export async function createApplication(
   identifyCallers(fastify, environment.auth);
   allowOrigins(app, environment.http.corsOrigins);
   await limitRequests(fastify, environment.limits.requestsPerMinute);
+  refuseUnknown(fastify);
   fastify.addHook('onSend', ({ url }, reply, payload, done) => {
     void reply.headers(securityHeaders(url));
     if (drain.isDraining) void reply.header('Connection', 'close');

@@ -1,9 +1,16 @@
 import { applyDecorators, type CanActivate, type ExecutionContext, SetMetadata } from '@nestjs/common';
+import { RouteConfig } from '@nestjs/platform-fastify';
 import { ApiBearerAuth, ApiResponse } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../common/app-error.js';
 import { ErrorDto } from '../common/error-responses.js';
 import type { Caller } from './caller.js';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    policy?: Policy;
+  }
+}
 
 /**
  * Who may use a route.
@@ -19,7 +26,7 @@ const POLICY = Symbol('POLICY');
 
 /** Declares who may use a route. A route that declares nothing is closed. */
 export function Access(policy: Policy): MethodDecorator {
-  const declared = SetMetadata(POLICY, policy);
+  const declared = applyDecorators(SetMetadata(POLICY, policy), RouteConfig({ policy }));
   if (policy === 'open') return declared;
   return applyDecorators(
     declared,
@@ -45,6 +52,16 @@ const FOR: Record<Exclude<Policy, 'open' | 'signed in'>, string> = {
 /** What a route declares; undefined: nothing. */
 export function policyOf(handler: object): Policy | undefined {
   return Reflect.getMetadata(POLICY, handler) as Policy | undefined;
+}
+
+/** Refuses whoever is unknown, where one must be known, before anything of their body is read. */
+export function refuseUnknown(fastify: FastifyInstance): void {
+  fastify.addHook('onRequest', ({ routeOptions, caller }, _reply, done) => {
+    const { policy } = routeOptions.config;
+    // What is no route of a controller has none: whether there is anything is no secret.
+    const refusal = caller.kind === 'unknown' && policy !== undefined ? refusalOf(policy, caller, undefined) : null;
+    done(refusal ?? undefined);
+  });
 }
 
 /** Lets through whom the route is for. */

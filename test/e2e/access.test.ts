@@ -268,6 +268,14 @@ describe('who may do what', () => {
       expect([...tried].sort()).toEqual(documented.sort());
     });
 
+    it('asks who it is before it reads a body', async () => {
+      const begun = (headers: Record<string, string>): Promise<Answer> =>
+        api.sendRaw('POST', '/book', { 'content-type': 'application/json', ...headers }, '{"user_id":');
+      expect(await begun({})).toMatchObject({ status: 401, body: { code: 'TOKEN_MISSING' } });
+      const known = await begun({ authorization: `Bearer ${await tokenOf('ada1')}` });
+      expect(known).toMatchObject({ status: 400, body: { code: 'MALFORMED_JSON' } });
+    });
+
     describe.each(ACTORS)('%s', (actor) => {
       it.each(matrix)('%s', async (_route, prepare, expected) => {
         const [owner, other] = [await newUser(), await newUser()];

@@ -34,6 +34,8 @@ export interface Operation {
   segments: string[];
   fields: Field[];
   body: Schema | null;
+  /** Whether it asks for a token. */
+  isGuarded: boolean;
   /** By status; null: an answer without a body. */
   responses: Map<number, Schema | null>;
 }
@@ -47,6 +49,7 @@ export interface Document {
 interface RawOperation {
   parameters?: Field[];
   requestBody?: Content;
+  security: object[];
   responses: Record<string, Content>;
 }
 
@@ -58,7 +61,7 @@ interface Content {
 export function operationsOf(document: Document): Operation[] {
   const { paths } = resolve(document, document) as Document;
   return Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, { parameters = [], requestBody, responses }]) => {
+    Object.entries(methods).map(([method, { parameters = [], requestBody, security, responses }]) => {
       const body = requestBody === undefined ? null : schemaOf(requestBody);
       return {
         name: `${method.toUpperCase()} ${path}`,
@@ -66,6 +69,7 @@ export function operationsOf(document: Document): Operation[] {
         segments: path.slice(1).split('/'),
         fields: [...parameters, ...fieldsOf(body)],
         body,
+        isGuarded: security.length > 0,
         responses: new Map(Object.entries(responses).map(([status, each]) => [Number(status), schemaOf(each)])),
       };
     }),

@@ -33,10 +33,14 @@ export class Judge {
   private readonly parameters = new Ajv({ strict: true, coerceTypes: true });
   private readonly compiled = new Map<unknown, ValidateFunction>();
 
-  /** @param names what is called so in the database, and must not be in any answer */
+  /**
+   * @param names what is called so in the database, and must not be in any answer
+   * @param tokens that are good
+   */
   constructor(
     private readonly operations: readonly Operation[],
     private readonly names: readonly string[],
+    private readonly tokens: ReadonlySet<string>,
   ) {
     for (const ajv of [this.answers, this.bodies, this.parameters]) {
       addFormats.default(ajv);
@@ -50,9 +54,8 @@ export class Judge {
     const expected = this.expectedOf(request);
     if ('status' in expected) {
       this.misses += 1;
-      const code =
-        typeof answer.body === 'object' && answer.body !== null && 'code' in answer.body ? answer.body.code : null;
-      const isAsExpected = answer.status === expected.status && (request.method === 'HEAD' || code === expected.code);
+      const isCode = request.method === 'HEAD' || codeOf(answer) === expected.code;
+      const isAsExpected = answer.status === expected.status && isCode;
       if (!isAsExpected) throw new Error(`expected ${expected.status} ${expected.code}`);
       return;
     }
@@ -62,6 +65,11 @@ export class Judge {
     if (schema === undefined) throw new Error(`${answer.status} is not documented for ${expected.name}`);
     if (answer.status >= 500) throw new Error('nothing is away: no request may be answered so');
     if (answer.status < 300) this.expectAsDocumented(expected, request);
+    // What is too long for a path is no route at all.
+    const isRefusedFirst = answer.status === 401 || codeOf(answer) === NO_ROUTE.code;
+    if (expected.isGuarded && !isRefusedFirst && !this.hasGoodToken(request)) {
+      throw new Error('whoever sends no good token is to be told that, and nothing else');
+    }
     if (request.method === 'HEAD') {
       if (answer.body !== null) throw new Error('HEAD has no body');
       return;
@@ -112,7 +120,14 @@ export class Judge {
     };
     this.expectValid(this.parameters, schema, fields, values, 'what was asked for, and granted,');
     if (body === null) return;
-    this.expectValid(this.bodies, body, body, JSON.parse(request.body.toString()), 'what was asked for, and granted,');
+    // A mark of the byte order may stand in front of JSON, RFC 8259 says.
+    const sentBody: unknown = JSON.parse(request.body.toString().replace(/^\ufeff/, ''));
+    this.expectValid(this.bodies, body, body, sentBody, 'what was asked for, and granted,');
+  }
+
+  private hasGoodToken({ headers }: Request): boolean {
+    const [, value] = headers.find(([name]) => name === 'Authorization') ?? [];
+    return value !== undefined && this.tokens.has(value);
   }
 
   private expectValid(ajv: Ajv, schema: Schema, key: unknown, value: unknown, what: string): void {
@@ -127,6 +142,10 @@ export class Judge {
     const name = this.names.find((each) => text.includes(each));
     if (leak !== undefined || name !== undefined) throw new Error(`it shows ${leak ?? name ?? ''}`);
   }
+}
+
+function codeOf({ body }: Answer): unknown {
+  return typeof body === 'object' && body !== null && 'code' in body ? body.code : null;
 }
 
 /** The schema without leave for fields that it does not know: nothing is sent that is not documented. */

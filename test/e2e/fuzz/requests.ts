@@ -3,11 +3,11 @@ import type { Backstage } from '../../support/seating.js';
 import type { Field, Operation } from './document.js';
 import { type Part, partsOddity, type PartsOddity, requestOddity, type RequestOddity } from './oddities.js';
 import type { Header, Request } from './request.js';
-import { findScene, known, type Scene, wish, type Wish } from './scenes.js';
+import { type Asker, findScene, known, type Scene, wish, type Wish } from './scenes.js';
 import { valid } from './values.js';
 
-/** The headers that say who asks in a scene. */
-export type Authorize = (scene: Scene) => Header[];
+/** The headers that say who asks; `owner` is the user of the scene. */
+export type Authorize = (asker: Asker, scene: Scene) => Promise<Header[]> | Header[];
 
 /** A value of a field as it is drawn; where `isKnown`, it is what exists instead. */
 interface DrawnPart {
@@ -87,7 +87,7 @@ export async function prepare(drawn: Drawn, backstage: Backstage, authorize: Aut
     headers: [
       ...(hasBody ? [['Content-Type', 'application/json'] as Header] : []),
       ...valuesIn('header').map(([name, value]): Header => [name, textOf(value)]),
-      ...authorize(scene),
+      ...(await authorize(wish.asker, scene)),
     ],
     // They are own fields also where they are called `__proto__`.
     body: hasBody ? JSON.stringify(Object.fromEntries(fields)) : '',

@@ -6,6 +6,9 @@ const MINUTE_MS = 60_000;
 const YEAR_2040_MS = Date.UTC(2040, 0, 1);
 const STATUSES = ['CONFIRMED', 'WAITLISTED', 'ConfirmationPending', 'CANCELED'];
 
+/** Who asks: `owner`, the user whom the request is about, unless something odd befalls it; `forger`, with a token that nobody gave them. */
+export type Asker = 'owner' | 'organizer' | 'stranger' | 'forger' | 'nobody';
+
 /** Which of the things that exist a request is about: a booking in some status, or a user and a conference. */
 export interface Wish {
   status: string | null;
@@ -14,6 +17,7 @@ export interface Wish {
   minute: number;
   minutes: number;
   slots: number;
+  asker: Asker;
 }
 
 export const wish: fc.Arbitrary<Wish> = fc.record({
@@ -22,6 +26,12 @@ export const wish: fc.Arbitrary<Wish> = fc.record({
   minute: fc.nat({ max: 20_000_000 }),
   minutes: fc.integer({ min: 1, max: 12 * 60 }),
   slots: fc.integer({ min: 1, max: 3 }),
+  asker: fc.oneof(
+    // Only the owner confirms, and only an organizer makes a conference.
+    { weight: 7, arbitrary: fc.constant<Asker>('owner') },
+    { weight: 3, arbitrary: fc.constant<Asker>('organizer') },
+    { weight: 1, arbitrary: fc.constantFrom<Asker>('stranger', 'forger', 'nobody') },
+  ),
 });
 
 /** What exists, by the names that fields have in requests. */
