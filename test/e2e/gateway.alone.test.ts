@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { ApiClient } from '../../src/cli/api-client.js';
 import { findFreePort } from '../../src/database/postgres-server.js';
 import { eventually } from '../support/eventually.js';
-import { type Gateway, startGateway } from '../support/gateway.js';
+import { type Gateway, type GatewayOptions, startGateway } from '../support/gateway.js';
 import { runCommand, startService } from '../support/processes.js';
 import { Cluster, CLUSTER_TIMEOUT_MS, Load } from './cluster.js';
 
@@ -104,13 +104,14 @@ describe('the gateway', () => {
     expect(gateway.requests().at(-1)).toMatchObject({ client: '127.0.0.1', status: 200 });
   });
 
-  /** Asks from an address of loopback, and tells what came. */
+  /** Asks from an address of loopback, in the name of another one, and tells what came. */
   function askFrom(
     localAddress: string,
     url: string,
+    forwardedFor = '203.0.113.9',
   ): Promise<{ status: number; headers: IncomingHttpHeaders; body: string }> {
     return new Promise((resolve, reject) => {
-      const headers = { 'X-Forwarded-For': '203.0.113.9' };
+      const headers = { 'X-Forwarded-For': forwardedFor };
       const asked = request(url, { localAddress, agent: false, headers }, (response) => {
         const status = response.statusCode ?? 0;
         text(response).then((body) => resolve({ status, headers: response.headers, body }), reject);
@@ -126,12 +127,18 @@ describe('the gateway', () => {
   };
 
   /** nginx with its limits, in front of a server of this test. */
-  async function startLimited(answer: (response: ServerResponse) => void): Promise<Gateway> {
+  async function startLimited(
+    answer: (response: ServerResponse) => void,
+    options: GatewayOptions = {},
+  ): Promise<Gateway> {
     const backend = createServer((_request, response) => answer(response));
     backend.listen(0, '127.0.0.1');
     await once(backend, 'listening');
     closings.push(() => backend.close());
-    return startGateway([`http://127.0.0.1:${(backend.address() as AddressInfo).port}`], { isLimiting: true });
+    return startGateway([`http://127.0.0.1:${(backend.address() as AddressInfo).port}`], {
+      isLimiting: true,
+      ...options,
+    });
   }
 
   it('lets 300 requests at once from one address pass, and limits that one alone where it goes on', async () => {
@@ -151,6 +158,23 @@ describe('the gateway', () => {
       expect(await askFrom('127.0.0.2', `${gateway.url}/health/live`)).toMatchObject({ status: 200 });
     }
     await eventually(async () => expect(await askFrom('127.0.0.2', url)).toMatchObject({ status: 200 }));
+    expect(gateway.complaints()).toBe('');
+  });
+
+  it('takes a network of IPv6 for one client, and not more than that', async () => {
+    gateway = await startLimited((response) => response.end('{}'), { believesClients: true });
+    const url = `${gateway.url}/conferences`;
+    const statusFor = async (address: string): Promise<number> => (await askFrom('127.0.0.2', url, address)).status;
+    const statuses: number[] = [];
+    // The last byte of this network is the end of a line, to which patterns often come.
+    for (let rush = 0; rush < 3; rush++) {
+      const addresses = Array.from({ length: 300 }, (_, index) => `2001:db8:0:a:${rush}::${index.toString(16)}`);
+      statuses.push(...(await Promise.all(addresses.map(statusFor))));
+    }
+    expect(new Set(statuses)).toEqual(new Set([200, 429]));
+    for (const address of ['2001:db8:0:b::1', '203.0.113.1']) {
+      expect([address, await statusFor(address)]).toEqual([address, 200]);
+    }
     expect(gateway.complaints()).toBe('');
   });
 

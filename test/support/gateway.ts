@@ -27,7 +27,11 @@ export interface Gateway {
 export interface GatewayOptions {
   /** Whether it limits what one client may do; false unless told, as a test sends all that it sends from one address. */
   isLimiting?: boolean;
+  /** Whether a client's address is the one that it says in X-Forwarded-For: a test has none of its own but on loopback. */
+  believesClients?: boolean;
 }
+
+const BELIEVE_CLIENTS = 'server_tokens off; set_real_ip_from 127.0.0.0/8; real_ip_header X-Forwarded-For;';
 
 function replaceOnce(text: string, part: string, replacement: string): string {
   const [before, after, ...more] = text.split(part);
@@ -45,14 +49,15 @@ function replaceOnce(text: string, part: string, replacement: string): string {
  */
 export async function startGateway(
   instances: readonly string[],
-  { isLimiting = false }: GatewayOptions = {},
+  { isLimiting = false, believesClients = false }: GatewayOptions = {},
 ): Promise<Gateway> {
   const port = await findFreePort();
   const url = `http://127.0.0.1:${port}`;
   const shipped = readFileSync(resolve('deploy/nginx.conf'), 'utf8');
   const limits = /^server app:8080 resolve (.*;)$/m.exec(readFileSync(resolve('deploy/instances.conf'), 'utf8'))?.[1];
   if (limits === undefined) throw new Error('deploy/instances.conf must have a line "server app:8080 resolve …;"');
-  const conf = replaceOnce(shipped, 'listen 8080;', `listen 127.0.0.1:${port};`);
+  const listening = replaceOnce(shipped, 'listen 8080;', `listen 127.0.0.1:${port};`);
+  const conf = believesClients ? replaceOnce(listening, 'server_tokens off;', BELIEVE_CLIENTS) : listening;
   const nginx = startDaemon(
     findOrInstall('nginx'),
     {
