@@ -1,11 +1,11 @@
 import { describeBar, describeValue, timesBar } from './report.js';
 import type { Row } from './rows.js';
 
-const WIDTH = 980;
+const WIDTH = 1_040;
 const LINE_HEIGHT = 24;
 const TOP = 56;
-const BARS_FROM = 420;
-const BARS_TO = 780;
+const BARS_FROM = 480;
+const BARS_TO = 840;
 /** What is better than this is drawn as long as this. */
 const MOST_TIMES = 3;
 const COLOURS: Record<Row['verdict'], string> = { met: '#2e7d32', missed: '#c62828', invalid: '#9e9e9e' };
