@@ -2,8 +2,8 @@ import { UsageError } from '../src/cli/client-program.js';
 import { parseBenchArguments, PARTS } from './arguments.js';
 
 describe('parseBenchArguments', () => {
-  it('measures everything in three rounds of 3 s unless told', () => {
-    expect(parseBenchArguments([])).toEqual({ rounds: 3, seconds: 3, parts: PARTS });
+  it('measures everything in five rounds of 3 s unless told', () => {
+    expect(parseBenchArguments([])).toEqual({ rounds: 5, seconds: 3, parts: PARTS });
   });
 
   it('takes rounds, a length and one of the parts', () => {

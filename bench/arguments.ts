@@ -23,13 +23,13 @@ export interface BenchOptions {
   parts: readonly PartName[];
 }
 
-export const USAGE = `Usage: npm run bench -- [--rounds 3] [--seconds 3] [--only ${PARTS.join('|')}]
+export const USAGE = `Usage: npm run bench -- [--rounds 5] [--seconds 3] [--only ${PARTS.join('|')}]
 
 Measures the service against a bare server written by hand, in turn on one PostgreSQL, and prints a table with the bars
-that are to be kept. The whole of it takes less than ten minutes, and is written to bench/results. Where DATABASE_URL and
+that are to be kept. The whole of it takes a quarter of an hour, and is written to bench/results. Where DATABASE_URL and
 RABBITMQ_URL are set it uses those servers, in databases and queues of its own that it deletes; else it starts its own.
 
-  --rounds   how often everything is measured, from 1 to 20 (default 3)
+  --rounds   how often everything is measured, from 1 to 20 (default 5)
   --seconds  how long each server is under load in a round, from 1 to 60 (default 3)
   --only     one part; then nothing is written
   --help     this text
@@ -38,7 +38,7 @@ Its exit code is 1 where a bar is missed, or a figure does not count.`;
 
 /** Throws UsageError. */
 export function parseBenchArguments(args: string[]): BenchOptions {
-  const { rounds = '3', seconds = '3', only } = parseTextOptions(args, ['rounds', 'seconds', 'only']);
+  const { rounds = '5', seconds = '3', only } = parseTextOptions(args, ['rounds', 'seconds', 'only']);
   return {
     rounds: parseWholeNumber('rounds', rounds, 1, 20),
     seconds: parseWholeNumber('seconds', seconds, 1, 60),
