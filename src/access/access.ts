@@ -26,6 +26,7 @@ const POLICY = Symbol('POLICY');
 
 /** Declares who may use a route. A route that declares nothing is closed. */
 export function Access(policy: Policy): MethodDecorator {
+  // Nest's guard goes by the handler, and Fastify's hook by the route.
   const declared = applyDecorators(SetMetadata(POLICY, policy), RouteConfig({ policy }));
   if (policy === 'open') return declared;
   return applyDecorators(

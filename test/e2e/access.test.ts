@@ -344,6 +344,16 @@ describe('who may do what', () => {
       expect((await send(attempt, await sign({ sub: userId, expiresIn: -8 }))).status).toBe(401);
     });
 
+    it('does not remember a token for longer than it counts', async () => {
+      const userId = await newUser();
+      const attempt: Attempt = { method: 'GET', path: `/user/${userId}/bookings` };
+      const token = await sign({ sub: userId, expiresIn: -2 });
+      expect((await send(attempt, token)).status).toBe(200);
+      await eventually(async () => {
+        expect(await send(attempt, token)).toMatchObject({ status: 401, body: { code: 'TOKEN_EXPIRED' } });
+      });
+    });
+
     it('does not take another scheme, or two tokens', async () => {
       const userId = await newUser();
       const token = await tokenOf(userId);

@@ -88,7 +88,7 @@ describe.each(MODES)('what is drawn from the OpenAPI document, with AUTH_MODE=$m
     const exit = await service.stop();
     await backstage.close();
     await database.drop();
-    // No request is worth a line in the log, and none may leave its token there.
+    // No request is an error of the service, and none may leave its token in the log.
     expect(service.output()).not.toMatch(/"level":[56]0/);
     expect(service.output()).not.toMatch(/Bearer|eyJhbGciOi/);
     expect(exit).toEqual({ code: 0, signal: null });
@@ -96,8 +96,8 @@ describe.each(MODES)('what is drawn from the OpenAPI document, with AUTH_MODE=$m
 
   /** Nothing expires behind the back of this test, and offers stand until it has ended. */
   function start(more: Record<string, string>): Promise<Service> {
-    const quiet = { ENABLE_QUEUE_CONSUMERS: 'false', CONFIRMATION_WINDOW_SECONDS: '3600', LOG_LEVEL: 'info' };
-    return startService({ DATABASE_URL: database.url, ...quiet, ...more }, { until: 'ready' });
+    const always = { ENABLE_QUEUE_CONSUMERS: 'false', CONFIRMATION_WINDOW_SECONDS: '3600', LOG_LEVEL: 'info' };
+    return startService({ DATABASE_URL: database.url, ...always, ...more }, { until: 'ready' });
   }
 
   /** A line, offers, some of which are over, and a conference that has started. */

@@ -134,6 +134,13 @@ export const FAULTS = [
     caughtBy: 'who may do what',
   },
   {
+    name: 'a token that was seen counts for ever',
+    file: 'access/authenticator.js',
+    find: 'known !== undefined && known.until > Date.now()',
+    put: 'known !== undefined',
+    caughtBy: 'who may do what',
+  },
+  {
     name: 'the body of somebody unknown is read',
     file: 'application.js',
     find: 'refuseUnknown(fastify);',
