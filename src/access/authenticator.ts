@@ -1,17 +1,14 @@
 import { Logger } from '@nestjs/common';
 import type { FastifyInstance } from 'fastify';
-import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from 'jose';
+import { errors, type JWTPayload } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { AppError, TOKEN_MISSING } from '../common/app-error.js';
 import { USER_ID } from '../common/text.js';
 import type { Auth } from '../config/environment.js';
 import { ANYBODY, type Caller } from './caller.js';
 import { hasRole, ORGANIZER } from './roles.js';
+import { CLOCK_TOLERANCE_S, type TokenCheck, tokenCheckOf } from './token-check.js';
 
-/** Of two clocks that are compared in seconds. */
-const CLOCK_TOLERANCE_S = 5;
-/** Whoever holds the private key signs with one of these; a shared secret is for HS256 alone. */
-const SIGNATURES = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'];
 const BEARER = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i;
 
 /** A token that was checked counts for so long, ms, without another check, as the keys of a provider are kept for so long. */
@@ -19,8 +16,6 @@ const CHECKED_FOR_MS = 600_000;
 const CHECKED_MOST = 50_000;
 /** Longer ones are checked each time. */
 const CHECKED_LENGTH_MOST = 2_048;
-
-type Check = (token: string) => Promise<JWTPayload>;
 
 interface Checked {
   caller: Caller;
@@ -31,18 +26,18 @@ interface Checked {
 /** Finds out who sends a request, by the token that it bears. */
 export class Authenticator {
   private readonly logger = new Logger(Authenticator.name);
-  private readonly check: Check | null;
+  private readonly check: TokenCheck | null;
   private readonly isRemote: boolean;
   /** By the whole header, as it was sent. */
   private readonly checked = new LRUCache<string, Checked>({ max: CHECKED_MOST });
   private isProviderAway = false;
 
   constructor(private readonly auth: Auth) {
-    this.check = auth.mode === 'off' ? null : checkOf(auth);
+    this.check = auth.mode === 'off' ? null : tokenCheckOf(auth, CHECKED_FOR_MS);
     this.isRemote = auth.mode === 'jwt' && 'jwksUrl' in auth.keys;
   }
 
-  /** Who bears this `Authorization` header. At once where its token was checked a moment ago. Never rejects. */
+  /** Who bears this `Authorization` header. At once where its token can be checked at once, or was a moment ago. Never rejects. */
   identify(authorization: string | undefined): Caller | Promise<Caller> {
     if (this.check === null) return ANYBODY;
     if (authorization === undefined) return { kind: 'unknown', reason: tokenMissing() };
@@ -50,25 +45,31 @@ export class Authenticator {
     if (known !== undefined && known.until > Date.now()) return known.caller;
     const token = BEARER.exec(authorization)?.[1];
     if (token === undefined) return { kind: 'unknown', reason: tokenInvalid('it is not sent as Bearer <token>') };
-    return this.examine(authorization, token, this.check);
+    const claims = this.check.atOnce(token);
+    return claims === null ? this.examine(authorization, token, this.check) : this.admit(authorization, claims);
   }
 
-  private async examine(authorization: string, token: string, check: Check): Promise<Caller> {
+  private async examine(authorization: string, token: string, check: TokenCheck): Promise<Caller> {
     try {
-      const claims = await check(token);
+      const claims = await check.inFull(token);
       if (this.isProviderAway) this.logger.log('The keys of the identity provider can be read again');
       this.isProviderAway = false;
-      const caller = this.callerOf(claims);
-      if (caller.kind !== 'unknown') this.remember(authorization, caller, claims.exp ?? 0);
-      return caller;
+      return this.admit(authorization, claims);
     } catch (error) {
       return { kind: 'unknown', reason: this.reasonOf(error) };
     }
   }
 
+  private admit(authorization: string, claims: JWTPayload): Caller {
+    const caller = this.callerOf(claims);
+    if (caller.kind !== 'unknown') this.remember(authorization, caller, claims.exp ?? 0);
+    return caller;
+  }
+
   private callerOf(claims: JWTPayload): Caller {
-    const { sub = '' } = claims;
-    if (!USER_ID.test(sub)) {
+    // It is a string where whoever issued the token wrote one.
+    const sub: unknown = claims.sub;
+    if (typeof sub !== 'string' || !USER_ID.test(sub)) {
       return { kind: 'unknown', reason: tokenInvalid('its sub is no user_id of 1 to 255 ASCII letters and digits') };
     }
     const isOrganizer = this.auth.mode === 'jwt' && hasRole(claims, this.auth.roleClaim, ORGANIZER);
@@ -117,28 +118,6 @@ export function identifyCallers(fastify: FastifyInstance, auth: Auth): void {
       done();
     }
   });
-}
-
-function checkOf(auth: Extract<Auth, { mode: 'jwt' }>): Check {
-  const options: JWTVerifyOptions = {
-    requiredClaims: ['exp', 'sub'],
-    clockTolerance: CLOCK_TOLERANCE_S,
-    ...(auth.issuer === null ? {} : { issuer: auth.issuer }),
-    ...(auth.audience === null ? {} : { audience: auth.audience }),
-  };
-  if ('jwksUrl' in auth.keys) {
-    const keys = createRemoteJWKSet(new URL(auth.keys.jwksUrl), { cacheMaxAge: CHECKED_FOR_MS });
-    return async (token) => (await jwtVerify(token, keys, { ...options, algorithms: SIGNATURES })).payload;
-  }
-  // Made once: from its bytes it would be made for each token, at twice the cost.
-  const secret = crypto.subtle.importKey(
-    'raw',
-    new TextEncoder().encode(auth.keys.secret),
-    { name: 'HMAC', hash: 'SHA-256' },
-    false,
-    ['verify'],
-  );
-  return async (token) => (await jwtVerify(token, await secret, { ...options, algorithms: ['HS256'] })).payload;
 }
 
 /** Whatever is not about the token is about the keys: they could not be fetched, or are no keys. */

@@ -313,6 +313,7 @@ describe('who may do what', () => {
       ['no exp', () => sign({ expiresIn: null }), 'TOKEN_INVALID'],
       ['no sub', () => sign({ sub: null }), 'TOKEN_INVALID'],
       ['a sub that is no user_id', () => sign({ sub: 'auth0|17' }), 'TOKEN_INVALID'],
+      ['a sub that is a number', () => sign({ sub: 17 as unknown as string }), 'TOKEN_INVALID'],
       ['a time that has not come', () => sign({ nbf: Math.floor(Date.now() / 1_000) + 60 }), 'TOKEN_INVALID'],
       ['another claim than was signed', async () => tampered(await sign({})), 'TOKEN_INVALID'],
       ['no form at all', () => 'not.a.token', 'TOKEN_INVALID'],

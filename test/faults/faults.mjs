@@ -128,9 +128,23 @@ export const FAULTS = [
   },
   {
     name: 'a token need not say when it ends',
-    file: 'access/authenticator.js',
+    file: 'access/token-check.js',
     find: "requiredClaims: ['exp', 'sub']",
     put: "requiredClaims: ['sub']",
+    caughtBy: 'who may do what',
+  },
+  {
+    name: 'what was signed with any secret is let through',
+    file: 'access/token-check.js',
+    find: 'timingSafeEqual(Buffer.from(one), Buffer.from(other))',
+    put: 'true',
+    caughtBy: 'who may do what',
+  },
+  {
+    name: 'a token of another issuer is let through',
+    file: 'access/token-check.js',
+    find: '(issuer === null || iss === issuer)',
+    put: 'true',
     caughtBy: 'who may do what',
   },
   {
