@@ -17,6 +17,7 @@ import { HttpErrorsFilter, sendError } from './http/http-errors.filter.js';
 import { acceptJsonObjects, BODY_LIMIT_BYTES } from './http/json-body.js';
 import { limitConnections, limitRequests, trustOf } from './http/limits.js';
 import { RequestObserver } from './http/request-observer.js';
+import { goByTurns } from './http/turns.js';
 import { validationPipe } from './common/validation.js';
 import type { Environment } from './config/environment.js';
 import { Drain } from './health/drain.js';
@@ -92,6 +93,7 @@ export async function createApplication(
     if (drain.hold === null || request.url.startsWith('/health/')) done();
     else void drain.hold.then(() => done());
   });
+  goByTurns(fastify);
   identifyCallers(fastify, environment.auth);
   allowOrigins(app, environment.http.corsOrigins);
   await limitRequests(fastify, environment.limits.requestsPerMinute);
