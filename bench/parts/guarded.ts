@@ -7,12 +7,13 @@ import { compare, type Row } from '../rows.js';
 interface Guarding {
   label: string;
   areTokensNew: boolean;
-  atLeast: number;
 }
 
-const KNOWN: Guarding = { label: 'guarded', areTokensNew: false, atLeast: 0.85 };
-/** A token that comes for the first time is checked. The aim is 0.85 here, too; the bar keeps it from getting worse (decision 0016). */
-const NEW: Guarding = { label: 'guarded, new tokens', areTokensNew: true, atLeast: 0.5 };
+const KNOWN: Guarding = { label: 'guarded', areTokensNew: false };
+/** A token that comes for the first time is checked. */
+const NEW: Guarding = { label: 'guarded, new tokens', areTokensNew: true };
+/** Of the rate without any guards. */
+const AT_LEAST = 0.85;
 const WITHOUT = 'without';
 const MANY = 256;
 const FEW = 64;
@@ -39,7 +40,7 @@ export async function measureGuarded(bench: Bench): Promise<Row[]> {
     }
     const results = await bench.inTurn(contenders);
     const against = { what: WITHOUT, results: results[WITHOUT] ?? [] };
-    return guardings.map(({ label, atLeast }) => compare(`${what}, ${label}`, results[label] ?? [], against, atLeast));
+    return guardings.map(({ label }) => compare(`${what}, ${label}`, results[label] ?? [], against, AT_LEAST));
   };
   const rows = [
     await measure('book, one conference, 256 connections', [KNOWN, NEW], (service, turn) =>

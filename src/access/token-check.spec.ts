@@ -37,11 +37,46 @@ const UNUSUAL = [
   '',
 ];
 
+/** What no serializer writes, and a signature may stand under all the same. */
+const ODD_TEXTS = [
+  '',
+  'null',
+  '[]',
+  '"text"',
+  '{"sub":"ada1","exp":',
+  ...[
+    '"sub":"ada1","exp":9999999999,"exp":1',
+    '"sub":"ada1","exp":1,"exp":9999999999',
+    '"sub":"bob2","sub":"ada1","exp":9999999999',
+    '"\\u0073ub":"ada1","exp":9999999999',
+    '"sub":"ada1","exp":1e999',
+    '"sub":"ada1","exp":9999999999.5',
+    '"sub":"ada1","exp":9999999999,"__proto__":{"nbf":9999999999}',
+    '"__proto__":{"sub":"ada1","exp":9999999999}',
+  ].map((claimed) => `{${claimed},"iss":"${ISSUER}","aud":"${AUDIENCE}"}`),
+  `\uFEFF{"sub":"ada1","exp":9999999999,"iss":"${ISSUER}","aud":"${AUDIENCE}"}`,
+];
+
 /** A claim that is left out. */
 const LEFT_OUT = Symbol('LEFT_OUT');
 /** Seconds from now. None so near to where it counts that a tick of the clock meanwhile would decide. */
 const soon = fc.constantFrom(-3_600, -8, -2, 60, 3_600);
-const junk = fc.constantFrom<unknown>(null, true, '', '1', -1, 1e300, [], ['a'], {}, 'ada1', AUDIENCE, ISSUER);
+const junk = fc.constantFrom<unknown>(
+  null,
+  true,
+  '',
+  '1',
+  '9999999999',
+  [9_999_999_999],
+  -1,
+  1e300,
+  [],
+  ['a'],
+  {},
+  'ada1',
+  AUDIENCE,
+  ISSUER,
+);
 const mostly = <Value>(likely: fc.Arbitrary<Value>): fc.Arbitrary<unknown> =>
   fc.oneof({ weight: 6, arbitrary: likely }, { weight: 1, arbitrary: junk }, fc.constant(LEFT_OUT));
 const at = (seconds: number): number => Math.floor(Date.now() / 1_000) + seconds;
@@ -57,10 +92,7 @@ const claims = fc
     role: mostly(fc.constantFrom('organizer', 'Veranstalterin für Köln')),
   })
   .map((all) => JSON.stringify(Object.fromEntries(Object.entries(all).filter(([, value]) => value !== LEFT_OUT))));
-const payload = fc.oneof(
-  { weight: 12, arbitrary: claims },
-  fc.constantFrom('', 'null', '[]', '"text"', '{"sub":"ada1","exp":', '{"__proto__":{"sub":"ada1"}}'),
-);
+const payload = fc.oneof({ weight: 12, arbitrary: claims }, { weight: 2, arbitrary: fc.constantFrom(...ODD_TEXTS) });
 
 const letterOf = (text: string): fc.Arbitrary<string> => fc.nat(text.length - 1).map((index) => text.charAt(index));
 /** A change of one place of a token, or what may be done to all of it. */
@@ -122,7 +154,11 @@ describe('the short way of a token with a shared secret', () => {
 
   it.each(USUAL)('takes a good token with the header %s, whatever it claims beside', (header) => {
     const good = { sub: 'ada1', exp: at(60), iss: ISSUER, aud: AUDIENCE };
-    for (const more of [{}, { iat: at(0) }, { role: 'Veranstalterin für Köln', realm_access: { roles: [] } }]) {
+    for (const more of [
+      {},
+      { iat: at(0), nbf: at(-1) },
+      { role: 'Veranstalterin für Köln', realm_access: { roles: [] } },
+    ]) {
       const body = { ...good, ...more };
       for (const of of checks) expect(of.atOnce(sign(header, JSON.stringify(body)))).toEqual(body);
     }
@@ -146,15 +182,13 @@ describe('the short way of a token with a shared secret', () => {
     }
   });
 
-  it('takes no token that was changed, unless jose takes it, too', async () => {
-    await fc.assert(
-      fc.asyncProperty(check, fc.constantFrom(...USUAL), claims, damage, async (of, header, body, change) => {
+  it('takes no token that was changed', () => {
+    fc.assert(
+      fc.property(check, fc.constantFrom(...USUAL), claims, damage, (of, header, body, change) => {
         const token = sign(header, body);
         const changed = change(token);
-        const claimed = of.atOnce(changed);
-        if (claimed !== null) expect(claimed).toEqual(await inFull(changed, of));
-        // A signature of other letters may stand for the same bytes, and is no reason to trust.
-        if (changed !== token) expect(claimed).toBeNull();
+        // Also not where jose would: a signature of other letters may stand for the same bytes, and is no reason to trust.
+        if (changed !== token) expect(of.atOnce(changed)).toBeNull();
       }),
       { numRuns: 1_000 },
     );

@@ -64,7 +64,7 @@ function shortWay(key: KeyObject, { issuer, audience }: JwtAuth): TokenCheck['at
       typeof sub === 'string' &&
       typeof exp === 'number' &&
       exp * 1_000 > Date.now() &&
-      nbf === undefined &&
+      (nbf === undefined || (typeof nbf === 'number' && nbf * 1_000 <= Date.now())) &&
       (iat === undefined || typeof iat === 'number') &&
       (issuer === null || iss === issuer) &&
       (audience === null || aud === audience);

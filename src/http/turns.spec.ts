@@ -22,10 +22,18 @@ beforeEach(async () => {
 });
 afterEach(() => fastify.close());
 
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, index) => from + index);
+
 describe('requests that go by turns', () => {
   it('go on together, in their order, when all of a turn have come', async () => {
     await Promise.all(['/a', '/bad', '/c'].map((url) => fastify.inject(url)));
     expect(events).toEqual(['/a came', '/bad came', '/c came', '/a went on', '/bad went on', '/c went on']);
+  });
+
+  it('go on before all have come where they are very many', async () => {
+    await Promise.all(Array.from({ length: 300 }, () => fastify.inject('/a')));
+    const went = events.flatMap((event, index) => (event.endsWith('went on') ? [index] : []));
+    expect(went).toEqual([...range(256, 512), ...range(556, 600)]);
   });
 
   it('wait for no other', async () => {
