@@ -2,6 +2,7 @@ import { fastify, type FastifyInstance } from 'fastify';
 import type { Caller } from '../access/caller.js';
 import { AppError } from '../common/app-error.js';
 import { limitRequests } from './limits.js';
+import { goByTurns } from './turns.js';
 
 const NOBODY: Caller = { kind: 'unknown', reason: new AppError('unauthenticated', 'NO_TOKEN', 'There is no token') };
 
@@ -38,6 +39,23 @@ describe('requests of a caller', () => {
     expect(await ask(NOBODY, '203.0.113.1')).toBe(false);
     expect(await ask({ kind: 'anybody' }, '203.0.113.1')).toBe(false);
     expect(await ask(NOBODY, '203.0.113.2')).toBe(true);
+  });
+
+  it('count one by one where they come at once', async () => {
+    const most = fastify();
+    most.decorateRequest('caller', { getter: () => NOBODY });
+    goByTurns(most);
+    await limitRequests(most, 3);
+    most.get('/', () => 'served');
+    const answers = await Promise.all(Array.from({ length: 5 }, () => most.inject('/')));
+    expect(answers.map(({ statusCode, headers }) => [statusCode === 200, headers['ratelimit-remaining']])).toEqual([
+      [true, '2'],
+      [true, '1'],
+      [true, '0'],
+      [false, '0'],
+      [false, '0'],
+    ]);
+    await most.close();
   });
 
   it('are no mistake where whoever sent one has hung up, and left no address', async () => {

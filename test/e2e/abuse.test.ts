@@ -111,6 +111,15 @@ describe('abuse', () => {
       expect((await look(newClient())).status).toBe(200);
     });
 
+    it('so many are served where more come at once', async () => {
+      const client = newClient();
+      const answers = await Promise.all(Array.from({ length: MOST + 5 }, () => look(client)));
+      const served = answers.filter(({ status }) => status === 200);
+      expect(served.map(({ headers }) => Number(headers['ratelimit-remaining'])).sort((a, b) => b - a)).toEqual(
+        Array.from({ length: MOST }, (_, index) => MOST - 1 - index),
+      );
+    });
+
     it('what is refused is not done', async () => {
       const client = newClient();
       await exhaust(client);
