@@ -43,7 +43,7 @@ export async function limitRequests(fastify: FastifyInstance, perMinute: number)
 
 /**
  * How often each caller has asked within their minute. The plugin's own store hands out the count itself, and so each request
- * was told what later ones had made of it before it looked: of 601 at once, with 600 allowed, all were refused.
+ * was told what later ones had made of it before it looked: of 600 at once, with 300 allowed, all were refused.
  */
 class Counts implements FastifyRateLimitStore {
   private readonly minutes = new LRUCache<string, { since: number; count: number }>({ max: CALLERS_MOST });
